@@ -1,0 +1,109 @@
+"""JSON bytes to values and back: with orjson where it is installed, and with the same results where it is not.
+
+The two parsers differ at the edges, so each edge is decided once, here: the constants ``NaN`` and ``Infinity`` and
+numbers beyond a double are refused; integers beyond 64 bits become floats; lone surrogates (half an emoji, cut by a
+server that counts UTF-16 units) are kept; a leading byte order mark is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from enum import Enum
+from uuid import UUID
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+try:
+    import orjson
+except ImportError:  # the extra "speedups" is not installed
+    orjson = None  # type: ignore[assignment]
+
+__all__ = ["dumps", "loads"]
+
+
+def loads(data: bytes) -> Any:
+    """Parse one JSON document.
+
+    Args:
+        data: The document in UTF-8.
+
+    Returns:
+        The value: dict, list, str, int, float, bool or None.
+
+    Raises:
+        ValueError: ``data`` is not JSON (RFC 8259), not UTF-8, or nested too deeply to read.
+    """
+    if orjson is not None:
+        try:
+            return orjson.loads(data)
+        except ValueError:
+            pass  # the slower parser has the last word: it takes lone surrogates, and words its errors alike
+    try:
+        return _DECODER.decode(str(data, "utf-8").removeprefix("\ufeff"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def dumps(value: Any) -> bytes:
+    """Write ``value`` as compact JSON in UTF-8, non-ASCII characters as they are.
+
+    Args:
+        value: What JSON knows, and dates (ISO 8601), enum members (their value) and UUIDs.
+
+    Returns:
+        The document.
+
+    Raises:
+        TypeError: ``value`` holds something else.
+        ValueError: ``value`` holds NaN or an infinity, or itself.
+    """
+    if orjson is not None:
+        try:
+            data = orjson.dumps(value, _default, _PASSTHROUGH)
+        except TypeError:
+            pass  # integers beyond 64 bits, lone surrogates, keys that are not strings: the slower one takes them
+        else:
+            if b"null" not in data:  # orjson writes NaN as null, without a word
+                return data
+    try:
+        return _ENCODER.encode(value).encode()
+    except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
+        return _ASCII_ENCODER.encode(value).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _default(value: object) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _parse_int(digits: str) -> int | float:
+    if len(digits) > 18 and (len(digits) > 20 or not -(2**63) <= int(digits) < 2**64):
+        return _parse_float(digits)
+    return int(digits)
+
+
+def _parse_float(digits: str) -> float:
+    value = float(digits)
+    if value - value != 0:
+        raise ValueError("a number is too large for a double")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_PASSTHROUGH = 0 if orjson is None else orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_DECODER = json.JSONDecoder(parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default)
+_ASCII_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=_default)

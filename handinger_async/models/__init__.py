@@ -1,0 +1,45 @@
+"""The values that people work with: immutable, compared by value, ignorant of how the wire spells them."""
+
+from .schedules import (
+    Budget,
+    CronWhen,
+    CronWorkerSchedule,
+    DelayedWhen,
+    DelayedWorkerSchedule,
+    IntervalWhen,
+    IntervalWorkerSchedule,
+    ScheduleCancelResponse,
+    ScheduledWhen,
+    ScheduledWorkerSchedule,
+    ScheduleListResponse,
+    UnknownWorkerSchedule,
+    When,
+    WorkerSchedule,
+    to_when,
+)
+from .workers import Costs, File, Output, OutputContent, Source, Usage, Worker
+
+__all__ = [
+    "Budget",
+    "Costs",
+    "CronWhen",
+    "CronWorkerSchedule",
+    "DelayedWhen",
+    "DelayedWorkerSchedule",
+    "File",
+    "IntervalWhen",
+    "IntervalWorkerSchedule",
+    "Output",
+    "OutputContent",
+    "ScheduleCancelResponse",
+    "ScheduleListResponse",
+    "ScheduledWhen",
+    "ScheduledWorkerSchedule",
+    "Source",
+    "UnknownWorkerSchedule",
+    "Usage",
+    "When",
+    "Worker",
+    "WorkerSchedule",
+    "to_when",
+]

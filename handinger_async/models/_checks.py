@@ -1,0 +1,41 @@
+"""attrs validators for what a caller passes in; each refuses before anything is sent."""
+
+from typing import Any, NoReturn, TypeAlias
+
+import attrs
+
+from ..errors import ConfigurationError
+
+__all__ = ["check_flag", "check_int", "check_optional_text", "check_text"]
+
+Field: TypeAlias = "attrs.Attribute[Any]"
+
+
+def _refuse(field: Field, wanted: str, value: object) -> NoReturn:
+    raise ConfigurationError(f"{field.name} must be {wanted}, not {type(value).__name__}")
+
+
+def check_text(owner: object, field: Field, value: object) -> None:
+    """Take a string."""
+    if not isinstance(value, str):
+        _refuse(field, "a string", value)
+
+
+def check_optional_text(owner: object, field: Field, value: object) -> None:
+    """Take a string or None."""
+    if value is not None and not isinstance(value, str):
+        _refuse(field, "a string or None", value)
+
+
+def check_int(owner: object, field: Field, value: object) -> None:
+    """Take a whole number of the size that readers of JSON tell from a float; a bool is none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        _refuse(field, "a whole number", value)
+    if not -(2**63) <= value < 2**63:
+        raise ConfigurationError(f"{field.name} must be a whole number of 64 bits at the most")
+
+
+def check_flag(owner: object, field: Field, value: object) -> None:
+    """Take True or False."""
+    if not isinstance(value, bool):
+        _refuse(field, "True or False", value)

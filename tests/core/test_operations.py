@@ -1,0 +1,323 @@
+"""Operations and models: values that are well formed, or are not made."""
+
+import copy
+import json
+import pickle
+from datetime import datetime
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handinger_async import models, operations
+from handinger_async.codec import encode_request
+from handinger_async.errors import ConfigurationError
+from handinger_async.models import CronWhen, DelayedWhen, File, IntervalWhen, ScheduledWhen, Usage, to_when
+from handinger_async.operations import (
+    OPERATIONS,
+    CancelSchedule,
+    ContinueWorker,
+    CreateSchedule,
+    CreateWorker,
+    ListSchedules,
+    Operation,
+    RetrieveWorker,
+    RetrieveWorkerEmail,
+    RetrieveWorkerFile,
+    StreamWorkerUpdates,
+)
+from handinger_async.sse import ServerSentEvent
+from handinger_async.testing import strategies
+
+# Routes ###############################################################################################################
+
+#: The reference's table: where each operation goes, what it takes (a star for what may be left out), what it returns.
+ROUTES: list[tuple[type[Operation[Any]], str, str, Any]] = [
+    (CreateWorker, "POST /api/workers", "input budget* stream*", models.Worker),
+    (RetrieveWorker, "GET /api/workers/{worker_id}", "worker_id stream*", models.Worker),
+    (ContinueWorker, "POST /api/workers/{worker_id}", "worker_id input budget* stream*", models.Worker),
+    (StreamWorkerUpdates, "GET /api/workers/{worker_id}/stream", "worker_id", ServerSentEvent),
+    (RetrieveWorkerEmail, "GET /api/workers/{worker_id}/email", "worker_id", str),
+    (RetrieveWorkerFile, "GET /api/workers/{worker_id}/files/{file_path...}", "file_path worker_id", bytes),
+    (ListSchedules, "GET /api/workers/{worker_id}/schedules", "worker_id", models.ScheduleListResponse),
+    (CreateSchedule, "POST /api/workers/{worker_id}/schedules", "worker_id input when budget*", models.WorkerSchedule),
+    (
+        CancelSchedule,
+        "DELETE /api/workers/{worker_id}/schedules/{schedule_id}",
+        "schedule_id worker_id",
+        models.ScheduleCancelResponse,
+    ),
+]
+
+
+@pytest.mark.parametrize(("cls", "route", "arguments", "returns"), ROUTES)
+def test_routes_are_those_of_the_reference(cls: type[Operation[Any]], route: str, arguments: str, returns: Any) -> None:
+    assert f"{cls.route.method} {cls.route.path}" == route
+    fields = [field.name + ("" if field.default is attrs.NOTHING else "*") for field in attrs.fields(cls)]
+    assert fields == arguments.split()
+    assert cls.route.returns is returns
+
+
+def test_the_page_lists_every_operation_once() -> None:
+    assert list(OPERATIONS) == [cls for cls, *_ in ROUTES]
+    assert {cls.__name__ for cls in OPERATIONS} <= set(operations.__all__)
+    assert set(OPERATIONS) == set(Operation.__subclasses__())
+
+
+def test_an_operation_can_be_asked_for_as_a_stream_where_there_is_one() -> None:
+    assert RetrieveWorker("w").as_stream() == RetrieveWorker("w", stream=True)
+    assert CreateWorker("x", "low").as_stream() == CreateWorker("x", "low", stream=True)
+    for operation in (StreamWorkerUpdates("w"), RetrieveWorker("w", stream=True)):
+        assert operation.as_stream() is operation
+    with pytest.raises(ConfigurationError, match="ListSchedules"):
+        ListSchedules("w").as_stream()
+
+
+# Ids and paths ########################################################################################################
+
+WITH_IDS = [cls for cls in OPERATIONS if cls is not CreateWorker]
+ARGUMENTS: dict[str, Any] = {
+    "worker_id": "w",
+    "schedule_id": "s",
+    "file_path": "f",
+    "input": "x",
+    "when": CronWhen("* * * * *"),
+    "budget": None,
+    "stream": False,
+}
+
+
+def make(cls: type[Operation[Any]], **changes: Any) -> Operation[Any]:
+    return cls(**{field.name: ARGUMENTS[field.name] for field in attrs.fields(cls)} | changes)
+
+
+SEGMENTS = [
+    (cls, name)
+    for cls in OPERATIONS
+    for name in ("worker_id", "schedule_id", "file_path")
+    if name in attrs.fields_dict(cls)
+]
+
+
+@pytest.mark.parametrize(("cls", "name"), SEGMENTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "..",
+        "%2e",
+        "%2E%2e",
+        ".%2e",
+        "%2E.",
+        "a\0",
+        "a\n",
+        "\r",
+        "\x1f",
+        "a\x7f",
+        "\x85",
+        "\x9f",
+        "\ud800",
+        "a\udfff",
+    ],
+)
+def test_ids_and_paths_that_could_change_the_url_are_refused(cls: type[Operation[Any]], name: str, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        make(cls, **{name: text})
+
+
+@pytest.mark.parametrize(
+    "text", ["a//b", "/a", "a/", "/", "a/../b", "../a", "a/..", "./a", "a/%2E%2e/b", "a/%2e", "a/\n/b"]
+)
+def test_paths_with_such_a_segment_are_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="empty segment" if "" in text.split("/") else "file_path"):
+        RetrieveWorkerFile(text, "w")
+
+
+@pytest.mark.parametrize(
+    "text", ["...", ". ", "a..b", "..a", "%", "%2", "%zz", "%2e%2e%2e", "a/../b", "~", "-", " ", "é", "天", "😀"]
+)
+def test_every_other_id_is_taken_as_it_is(text: str) -> None:
+    assert make(RetrieveWorker, worker_id=text) == RetrieveWorker(text)
+
+
+@pytest.mark.parametrize("value", [None, 7, b"w", ["w"], True])
+@pytest.mark.parametrize("name", ["worker_id", "schedule_id", "file_path", "input"])
+def test_text_is_text(name: str, value: object) -> None:
+    cls = next(cls for cls in OPERATIONS if name in attrs.fields_dict(cls))
+    with pytest.raises(ConfigurationError, match=f"{name} must be a string, not {type(value).__name__}"):
+        make(cls, **{name: value})
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "true"])
+def test_stream_is_true_or_false(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="stream must be True or False"):
+        make(CreateWorker, stream=value)
+
+
+@pytest.mark.parametrize("value", [1, b"low", ["low"], False])
+def test_a_budget_is_a_string_or_none(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="budget must be a string or None"):
+        make(CreateWorker, budget=value)
+
+
+def test_a_budget_of_a_later_service_goes_through() -> None:
+    assert json.loads(encode_request(make(CreateWorker, budget="cosmic")).body)["budget"] == "cosmic"
+
+
+@pytest.mark.parametrize("text", ["\ud800" * 5000, "\n" * 5000, "a//" * 5000, "\U0001f600//" * 5000, "//\x1b" * 5000])
+@pytest.mark.parametrize("name", ["worker_id", "file_path"])
+def test_a_refusal_is_short_and_safe_to_print(name: str, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        make(RetrieveWorkerFile, **{name: text + "\x1b"})
+    assert len(str(caught.value).encode()) < 2000
+    assert str(caught.value).isprintable()
+
+
+# When #################################################################################################################
+
+
+@pytest.mark.parametrize(
+    ("given", "when"),
+    [
+        ({"type": "scheduled", "date": "2030-01-01"}, ScheduledWhen("2030-01-01")),
+        ({"date": datetime(2019, 12, 27), "type": "scheduled"}, ScheduledWhen(datetime(2019, 12, 27))),
+        ({"type": "delayed", "delay_in_seconds": 60}, DelayedWhen(60)),
+        ({"type": "cron", "cron": "0 9 * * 1"}, CronWhen("0 9 * * 1")),
+        ({"type": "interval", "interval_seconds": 60}, IntervalWhen(60)),
+    ],
+)
+def test_a_when_may_be_a_dict(given: Any, when: models.When) -> None:
+    assert CreateSchedule("w", "x", given) == CreateSchedule("w", "x", when)
+    assert to_when(when) is when
+    assert given["type"] == when.type
+
+
+ALL_TYPES = "'scheduled' or 'delayed' or 'cron' or 'interval'"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "when must be a When or a dict, not NoneType"),
+        ("cron", "when must be a When or a dict, not str"),
+        ([("type", "cron")], "when must be a When or a dict, not list"),
+        ({}, f"when needs the key 'type': {ALL_TYPES}"),
+        ({"cron": "* * * * *"}, f"when needs the key 'type': {ALL_TYPES}"),
+        ({"type": "lunar"}, f"when['type'] must be {ALL_TYPES}, not 'lunar'"),
+        ({"type": None}, f"when['type'] must be {ALL_TYPES}, not None"),
+        ({"type": ["cron"]}, f"when['type'] must be {ALL_TYPES}, not ['cron']"),
+        ({"type": "cron"}, "when of type 'cron' needs the key 'cron': its keys are 'type', 'cron'"),
+        (
+            {"type": "delayed", "delayInSeconds": 60},
+            "when of type 'delayed' needs the key 'delay_in_seconds': its keys are 'type', 'delay_in_seconds'",
+        ),
+        (
+            {"type": "cron", "cron": "* * * * *", "date": "now"},
+            "when of type 'cron' does not take the key 'date': its keys are 'type', 'cron'",
+        ),
+        (
+            {"type": "cron", "cron": "* * * * *", 7: 7},
+            "when of type 'cron' does not take the key 7: its keys are 'type', 'cron'",
+        ),
+        ({"type": "scheduled", "date": 7}, "date must be a datetime or a string, not int"),
+        ({"type": "scheduled", "date": None}, "date must be a datetime or a string, not NoneType"),
+        ({"type": "delayed", "delay_in_seconds": "60"}, "delay_in_seconds must be a whole number, not str"),
+        ({"type": "delayed", "delay_in_seconds": 1.5}, "delay_in_seconds must be a whole number, not float"),
+        ({"type": "delayed", "delay_in_seconds": True}, "delay_in_seconds must be a whole number, not bool"),
+        ({"type": "interval", "interval_seconds": None}, "interval_seconds must be a whole number, not NoneType"),
+        (
+            {"type": "interval", "interval_seconds": 2**63},
+            "interval_seconds must be a whole number of 64 bits at the most",
+        ),
+        ({"type": "cron", "cron": 7}, "cron must be a string, not int"),
+    ],
+)
+def test_a_when_that_does_not_fit_is_refused_with_what_would(given: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        CreateSchedule("w", "x", given)
+    assert str(caught.value) == message
+
+
+@given(
+    st.dictionaries(st.text() | st.sampled_from(["type", "cron"]), st.text() | st.integers() | st.just("cron" * 9999))
+)
+def test_any_dict_is_a_when_or_refused_in_a_few_words(given: dict[str, Any]) -> None:
+    try:
+        to_when(given)
+    except ConfigurationError as error:
+        message = str(error)
+        assert len(message.encode()) < 2000
+
+
+# Values ###############################################################################################################
+
+ANY = strategies.operations() | strategies.workers() | strategies.schedules() | strategies.events()
+
+
+def parts(value: Any) -> list[Any]:
+    """``value`` and the values of ours inside it."""
+    inside = [getattr(value, field.name) for field in attrs.fields(type(value))]
+    items = [item for held in inside for item in (held if isinstance(held, list) else [held])]
+    return [value, *(part for item in items if attrs.has(type(item)) for part in parts(item))]
+
+
+@given(ANY)
+def test_values_cannot_be_changed(value: Any) -> None:
+    before = copy.deepcopy(value)
+    for part in parts(value):
+        for name in [field.name for field in attrs.fields(type(part))] + ["anything"]:
+            with pytest.raises(AttributeError):
+                setattr(part, name, None)
+            with pytest.raises(AttributeError):
+                delattr(part, name)
+    assert value == before
+
+
+@given(ANY)
+def test_values_have_no_hash_since_they_may_hold_lists(value: Any) -> None:
+    for part in parts(value):
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(part)
+
+
+@given(ANY)
+def test_values_copy_pickle_and_evolve(value: Any) -> None:
+    for twin in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value)), attrs.evolve(value)):
+        assert twin == value
+        assert type(twin) is type(value)
+
+
+@given(ANY, ANY)
+def test_values_are_equal_where_their_class_and_their_fields_are(one: Any, other: Any) -> None:
+    same = type(one) is type(other) and attrs.asdict(one, recurse=False) == attrs.asdict(other, recurse=False)
+    assert (one == other) is same
+    assert (one != other) is not same
+
+
+def test_a_value_differs_where_a_field_does() -> None:
+    assert RetrieveWorker("w") != RetrieveWorker("v")
+    assert RetrieveWorker("w") != ListSchedules("w")
+    assert DelayedWhen(60) != IntervalWhen(60)
+    assert File(media_type="a", url="b") != File(media_type="a", url="b", extra={"c": 1})
+
+
+def test_answers_are_made_by_keyword_and_need_their_required_fields() -> None:
+    with pytest.raises(TypeError):
+        File("text/plain", "url")  # type: ignore[misc]
+    with pytest.raises(TypeError, match="cache_read_tokens"):
+        Usage()  # type: ignore[call-arg]
+
+
+def test_no_two_answers_share_their_extra_fields() -> None:
+    one, other = File(media_type="a", url="b"), File(media_type="a", url="b")
+    assert one.extra is not other.extra
+
+
+@given(ANY)
+def test_the_repr_of_a_value_names_its_class_and_its_fields(value: Any) -> None:
+    text = repr(value)
+    assert text.startswith(type(value).__name__ + "(")
+    assert all(f"{field.name}=" in text for field in attrs.fields(type(value)))

@@ -1,0 +1,260 @@
+"""What is repeated, and when."""
+
+import math
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handinger_async.errors import APIConnectionError, APITimeoutError, ConfigurationError, StreamInterruptedError
+from handinger_async.http import Headers, Request, Response
+from handinger_async.retry import RetryPolicy, parse_retry_after
+
+KEY = {"Idempotency-Key": "k1"}
+WAIT = {"Retry-After": "7"}
+YES = {"x-should-retry": "true"}
+NO = {"x-should-retry": "false"}
+
+#: What became of a request; whether it is repeated where repeating is harmless (GET, DELETE, a POST with an idempotency
+#: key), and where it could double an effect (any other POST).
+#: fmt: off
+TABLE: list[tuple[Response | APIConnectionError, bool, bool]] = [
+    # outcome                                                      harmless  POST
+    # nothing was sent: nothing can be doubled
+    (APIConnectionError("refused", request_sent=False), True, True),
+    (APITimeoutError("connecting", request_sent=False), True, True),
+    # the answer was lost: nobody knows what happened
+    (APIConnectionError("reset", request_sent=True), True, False),
+    (APITimeoutError("no answer", request_sent=True), True, False),
+    (StreamInterruptedError(), True, False),
+    # the answer proves that nothing happened
+    (Response(429), True, True),
+    (Response(429, WAIT), True, True),
+    (Response(503, WAIT), True, True),
+    (Response(503, {"retry-after-ms": "7000"}), True, True),
+    (Response(500, YES), True, True),
+    (Response(400, YES), True, True),
+    # the answer says that something went wrong on the way
+    (Response(408), True, False),
+    (Response(408, WAIT), True, False),
+    (Response(409), True, False),
+    (Response(409, WAIT), True, False),
+    (Response(500), True, False),
+    (Response(500, WAIT), True, False),
+    (Response(502), True, False),
+    (Response(503), True, False),
+    (Response(503, {"Retry-After": "soon"}), True, False),
+    (Response(504), True, False),
+    (Response(599), True, False),
+    # another try would be told the same
+    *(
+        (Response(status), False, False)
+        for status in (300, 304, 307, 400, 401, 402, 403, 404, 405, 410, 413, 422, 425, 451)
+    ),
+    (Response(400, WAIT), False, False),
+    # the server forbids it
+    (Response(429, NO), False, False),
+    (Response(503, WAIT | NO), False, False),
+    (Response(500, NO), False, False),
+    # the server asks for more time than there is
+    (Response(429, {"Retry-After": "61"}), False, False),
+    (Response(503, {"Retry-After": "61"}), False, False),
+    (Response(500, {"Retry-After": "61"} | YES), False, False),
+    # it went well
+    (Response(200), False, False),
+    (Response(200, YES), False, False),
+    (Response(204, YES | WAIT), False, False),
+]
+#: fmt: on
+
+
+def fixed() -> float:
+    return 0.0
+
+
+@pytest.mark.parametrize(("outcome", "harmless", "post"), TABLE)
+def test_method_and_outcome_decide_whether_a_request_is_repeated(
+    outcome: Response | APIConnectionError, harmless: bool, post: bool
+) -> None:
+    policy = RetryPolicy()
+    for request, repeated in [
+        (Request("GET", "/"), harmless),
+        (Request("DELETE", "/"), harmless),
+        (Request("HEAD", "/"), harmless),
+        (Request("OPTIONS", "/"), harmless),
+        (Request("PUT", "/"), harmless),
+        (Request("POST", "/", KEY), harmless),
+        (Request("POST", "/", {"idempotency-KEY": "k1"}), harmless),
+        (Request("PATCH", "/", KEY), harmless),
+        (Request("POST", "/"), post),
+        (Request("PATCH", "/"), post),
+        (Request("ANYTHING", "/"), post),
+    ]:
+        assert (policy.delay(request, outcome, attempt=1) is not None) is repeated, request.method
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"), [("TRUE", True), (" true ", True), ("False", False), ("1", None), ("", None)]
+)
+def test_advice_is_true_or_false_and_else_none(text: str, advice: bool | None) -> None:
+    policy = RetryPolicy()
+    headers = {"X-Should-Retry": text}
+    assert (policy.delay(Request("GET", "/"), Response(500, headers), attempt=1) is not None) is (advice is not False)
+    assert (policy.delay(Request("GET", "/"), Response(400, headers), attempt=1) is not None) is (advice is True)
+
+
+@pytest.mark.parametrize("max_retries", [0, 1, 2, 5])
+def test_a_request_is_repeated_max_retries_times(max_retries: int) -> None:
+    policy = RetryPolicy(max_retries=max_retries)
+    for outcome in (Response(500), Response(429, WAIT), APIConnectionError()):
+        given_up = [policy.delay(Request("GET", "/"), outcome, attempt=attempt) is None for attempt in range(1, 8)]
+        assert given_up == [attempt > max_retries for attempt in range(1, 8)]
+
+
+# Delays ###############################################################################################################
+
+
+def test_the_delay_doubles_up_to_its_limit() -> None:
+    policy = RetryPolicy(max_retries=100)
+    delays = [policy.delay(Request("GET", "/"), Response(500), attempt=n, random=fixed) for n in range(1, 8)]
+    assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    assert delays == [policy.backoff(n, random=fixed) for n in range(1, 8)]
+
+
+@given(
+    st.integers(1, 10**6),
+    st.floats(0, 1, exclude_max=True),
+    st.floats(0, 1e300),
+    st.floats(0, 1e300),
+)
+def test_jitter_takes_off_a_quarter_at_the_most(attempt: int, random: float, initial: float, longest: float) -> None:
+    policy = RetryPolicy(max_retries=10**6, initial_delay=initial, max_delay=longest)
+    full = policy.backoff(attempt, random=fixed)
+    delay = policy.delay(Request("GET", "/"), Response(500), attempt=attempt, random=lambda: random)
+    assert delay is not None
+    assert full * 0.75 <= delay <= full <= longest
+    assert full in (longest, initial * 2.0 ** min(attempt - 1, 1023)) or attempt > 64
+
+
+@given(st.floats(0, 60), st.floats(0, 1))
+def test_retry_after_is_never_cut_short_nor_made_longer(seconds: float, random: float) -> None:
+    policy = RetryPolicy(max_delay=0.001)
+    outcome = Response(429, {"Retry-After": f"{seconds:f}"})
+    delay = policy.delay(Request("GET", "/"), outcome, attempt=1, random=lambda: random)
+    assert delay == float(f"{seconds:f}")
+
+
+def test_retry_after_beyond_the_limit_gives_up_whatever_else_the_answer_says() -> None:
+    for limit, seconds, repeated in [
+        (60, "60", True),
+        (60, "60.1", False),
+        (0, "0", True),
+        (0, "1", False),
+        (math.inf, "1e9", True),
+    ]:
+        policy = RetryPolicy(max_retry_after=limit)
+        for status, headers in [(429, {}), (503, {}), (500, YES)]:
+            text = f"{float(seconds):f}"
+            outcome = Response(status, {"Retry-After": text, **headers})
+            assert (policy.delay(Request("GET", "/"), outcome, attempt=1) is not None) is repeated
+
+
+# Retry-After ##########################################################################################################
+
+DATE = "Sun, 06 Nov 1994 08:49:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"retry-after": "0"}, 0),
+        ({"Retry-After": "0.25"}, 0.25),
+        ({"Retry-After": ".5"}, 0.5),
+        ({"Retry-After": "1."}, 1),
+        ({"Retry-After": " 7 "}, 7),
+        ({"Retry-After": "9" * 400}, math.inf),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"Retry-After-Ms": "1500", "Retry-After": "7"}, 1.5),
+        ({"retry-after-ms": "soon", "Retry-After": "7"}, 7),
+        ({"retry-after-ms": "", "Retry-After": "7"}, 7),
+        # the three forms of an HTTP date: RFC 9110, section 5.6.7
+        ({"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": DATE}, 37),
+        ({"Retry-After": "Sunday, 06-Nov-94 08:49:37 GMT", "Date": DATE}, 37),
+        ({"Retry-After": "Sun Nov  6 08:49:37 1994", "Date": DATE}, 37),
+        ({"Retry-After": "Sun Nov  6 08:49:37 1994", "Date": "Sun Nov  6 08:49:00 1994"}, 37),
+        ({"Retry-After": "Sun, 06 Nov 1994 08:49:37 -0000", "Date": DATE}, 37),
+        ({"Retry-After": "Sun, 06 Nov 1994 07:49:37 GMT", "Date": DATE}, 0),
+        ({}, None),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "1_000"}, None),
+        ({"Retry-After": "1e3"}, None),
+        ({"Retry-After": "0x10"}, None),
+        ({"Retry-After": "\u0661"}, None),
+        ({"Retry-After": "Sun, 99 Nov 1994 08:49:37 GMT"}, None),
+        ({"Retry-After": "Sun, 06 Nov 99999 08:49:37 GMT"}, None),
+        ({"retry-after-ms": "-1"}, None),
+    ],
+)
+def test_the_forms_of_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert parse_retry_after(Headers(headers)) == seconds
+
+
+def test_a_date_counts_from_this_machines_clock_where_the_answer_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 784111740.0)  # 08:49:00 on that day
+    for date in ({}, {"Date": "nonsense"}, {"Date": ""}):
+        assert parse_retry_after(Headers({"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"} | date)) == 37
+
+
+def test_a_date_without_a_zone_is_in_utc_wherever_this_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        headers = Headers({"Retry-After": "Sun Nov  6 08:49:37 1994", "Date": DATE})
+        assert parse_retry_after(headers) == 37
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+HEADER_TEXT = st.text(st.characters(exclude_characters="\r\n\0"))
+DATE_TEXT = st.text('Sun,06Nov1994:+-GMTZ ()"\\@.;\t', max_size=40)
+
+
+@given(HEADER_TEXT | DATE_TEXT, HEADER_TEXT | DATE_TEXT, HEADER_TEXT | st.just("7"))
+def test_retry_after_may_say_anything(after: str, date: str, milliseconds: str) -> None:
+    headers = Headers({"Retry-After": after, "Date": date, "retry-after-ms": milliseconds})
+    seconds = parse_retry_after(headers)
+    assert seconds is None or seconds >= 0
+
+
+# Arguments ############################################################################################################
+
+
+@pytest.mark.parametrize("name", ["max_retries", "initial_delay", "max_delay", "max_retry_after"])
+@pytest.mark.parametrize("value", [-1, -0.5, math.nan, -math.inf, None, "2", True, [], 1j])
+def test_an_argument_that_makes_no_sense_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be .* not negative"):
+        RetryPolicy(**{name: value})
+
+
+@pytest.mark.parametrize("value", [1.5, 2.0, math.inf])
+def test_retries_are_counted_in_whole_numbers(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="max_retries must be a whole number"):
+        RetryPolicy(max_retries=value)
+
+
+def test_a_policy_is_a_value() -> None:
+    policy = RetryPolicy()
+    assert policy == RetryPolicy(max_retries=2, initial_delay=0.5, max_delay=8.0, max_retry_after=60.0)
+    assert hash(policy) == hash(RetryPolicy())
+    with pytest.raises(AttributeError):
+        policy.max_retries = 7  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        RetryPolicy(7)  # type: ignore[misc]

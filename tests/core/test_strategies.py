@@ -1,0 +1,303 @@
+"""The strategies: they reach every field, say what they mean, and shrink to the plainest case."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from handinger_async import models
+from handinger_async.codec import decode_response, to_dict
+from handinger_async.errors import APIResponseValidationError
+from handinger_async.http import Response
+from handinger_async.models import ScheduledWorkerSchedule, Worker
+from handinger_async.operations import (
+    OPERATIONS,
+    CancelSchedule,
+    CreateWorker,
+    ListSchedules,
+    Operation,
+    RetrieveWorker,
+    RetrieveWorkerFile,
+    StreamWorkerUpdates,
+)
+from handinger_async.sse import EventParser, ServerSentEvent, encode_event
+from handinger_async.testing import faults, strategies
+
+T = TypeVar("T")
+
+CLASSES = [cls for cls in [*vars(models).values(), *OPERATIONS, ServerSentEvent] if attrs.has(cls)]
+LOOK = settings(derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+
+
+FIND = settings(max_examples=5000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+def parts(value: Any) -> list[Any]:
+    """``value`` and the values of ours inside it."""
+    inside = [getattr(value, field.name) for field in attrs.fields(type(value))]
+    items = [item for held in inside for item in (held if isinstance(held, list) else [held])]
+    return [value, *(part for item in items if attrs.has(type(item)) for part in parts(item))]
+
+
+def examples(strategy: SearchStrategy[T], count: int) -> list[T]:
+    """Return values of ``strategy``, the same ones at each run."""
+    values: list[T] = []
+
+    @settings(LOOK, max_examples=count)
+    @given(strategy)
+    def keep(value: T) -> None:
+        values.append(value)
+
+    keep()
+    return values
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[tuple[type[Any], str], list[Any]]:
+    """What the strategies were seen to give, for each field of each class."""
+    values: dict[tuple[type[Any], str], list[Any]] = defaultdict(list)
+    for strategy, count in [
+        (strategies.operations(), 600),
+        (strategies.workers(), 120),
+        (strategies.schedules(), 400),
+        (strategies.events(), 100),
+        (strategies.results(ListSchedules("w")), 50),
+        (strategies.results(CancelSchedule("s", "w")), 50),
+    ]:
+        for value in examples(strategy, count):
+            for part in parts(value):
+                cls = next(cls for cls in CLASSES if isinstance(part, cls))
+                for field in attrs.fields(cls):
+                    values[cls, field.name].append(getattr(part, field.name))
+    return values
+
+
+FIELDS = [pytest.param(cls, field, id=f"{cls.__name__}.{field.name}") for cls in CLASSES for field in attrs.fields(cls)]
+
+
+@pytest.mark.parametrize(("cls", "field"), FIELDS)
+def test_every_field_takes_more_than_one_value(seen: Any, cls: type[Any], field: Any) -> None:
+    values = seen[cls, field.name]
+    assert len({repr(value) for value in values}) > 1
+    if field.default is None:
+        assert None in values
+        assert any(value is not None for value in values)
+
+
+def words(annotation: Any) -> set[str]:
+    """The values that an annotation names: those of ``Literal["a", "b"] | str``."""
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {word for inner in get_args(annotation) for word in words(inner)}
+
+
+@pytest.mark.parametrize(("cls", "field"), FIELDS)
+def test_every_word_is_given_and_new_ones_where_the_service_may_have_them(
+    seen: Any, cls: type[Any], field: Any
+) -> None:
+    known = words(field.type)
+    alike = OPERATIONS if cls in OPERATIONS else [cls]
+    values = {value for one in alike for value in seen.get((one, field.name), ()) if isinstance(value, str)}
+    if known:
+        assert known <= values
+        assert bool(values - known) is not issubclass(cls, Operation)
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        (RetrieveWorker("w"), Worker),
+        (RetrieveWorker("w", stream=True), list),
+        (CreateWorker("x", stream=True), list),
+        (StreamWorkerUpdates("w"), list),
+        (RetrieveWorkerFile("f", "w"), bytes),
+        (ListSchedules("w"), models.ScheduleListResponse),
+    ],
+)
+def test_results_are_of_the_type_that_the_operation_returns(operation: Operation[Any], kind: type[Any]) -> None:
+    assert all(isinstance(result, kind) for result in examples(strategies.results(operation), 5))
+
+
+# Streams ##############################################################################################################
+
+
+@given(strategies.events())
+def test_an_event_can_be_carried_as_it_is(event: ServerSentEvent) -> None:
+    assert EventParser().feed(encode_event(event)) == [event]
+
+
+@given(strategies.event_streams(), st.data())
+def test_the_bytes_of_a_stream_mean_its_events(
+    stream: tuple[bytes, list[ServerSentEvent]], data: st.DataObject
+) -> None:
+    body, events = stream
+    parser = EventParser()
+    chunks = data.draw(strategies.splits(body))
+    assert [event for chunk in chunks for event in parser.feed(chunk)] == events
+
+
+@pytest.fixture(scope="module")
+def streams() -> list[tuple[bytes, list[ServerSentEvent]]]:
+    return examples(strategies.event_streams(), 200)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda body, events: body.startswith(b"\xef\xbb\xbf") and events,
+        lambda body, events: b"\r\n" in body and b"\r" in body.replace(b"\r\n", b"") and events,
+        lambda body, events: any("\ufffd" in event.data for event in events),
+        lambda body, events: any("\n" in event.data for event in events),
+        lambda body, events: any(event.event != "message" for event in events),
+        lambda body, events: len({event.id for event in events}) > 1,
+        lambda body, events: len(events) > 1 and events[0].id == events[1].id != "",
+        lambda body, events: b"\n:" in body or body.startswith(b":"),
+        lambda body, events: b"retry:" in body,
+        lambda body, events: body.endswith(b"never completed"),
+        lambda body, events: body and not events,
+    ],
+    ids=[
+        "bom",
+        "mixed-ends",
+        "broken-utf-8",
+        "lines",
+        "types",
+        "ids",
+        "inherited-id",
+        "comment",
+        "retry",
+        "cut",
+        "silent",
+    ],
+)
+def test_streams_come_in_every_spelling(
+    streams: list[tuple[bytes, list[ServerSentEvent]]], wanted: Callable[[bytes, list[ServerSentEvent]], Any]
+) -> None:
+    assert any(wanted(*stream) for stream in streams)
+
+
+@given(st.binary(), st.data())
+def test_splits_put_together_are_the_whole(body: bytes, data: st.DataObject) -> None:
+    chunks = data.draw(strategies.splits(body))
+    assert b"".join(chunks) == body
+    assert all(chunks)
+
+
+def test_splits_are_anything_between_one_chunk_and_single_bytes() -> None:
+    for chunks in ([b"abc"], [b"a", b"bc"], [b"ab", b"c"], [b"a", b"b", b"c"]):
+        assert find(strategies.splits(b"abc"), lambda given, wanted=chunks: given == wanted) == chunks  # type: ignore[misc]
+
+
+# Mutations ############################################################################################################
+
+SCHEDULE = ScheduledWorkerSchedule(id="s", budget="low", input="x", next_run_at=datetime(2030, 1, 1, tzinfo=UTC))
+LISTED = models.ScheduleListResponse(schedules=[SCHEDULE], worker_id="w")
+DOCUMENT = to_dict(LISTED)
+
+
+def decode(document: Any) -> Any:
+    return decode_response(ListSchedules("w"), Response(200, {}, json.dumps(document).encode()))
+
+
+@given(strategies.json_mutations(LISTED, breaking=False))
+def test_what_a_later_service_says_is_understood(document: Any) -> None:
+    assert to_dict(decode(document)) == document
+
+
+@given(strategies.json_mutations(DOCUMENT))
+def test_a_mutation_leaves_the_document_alone(document: Any) -> None:
+    assert to_dict(LISTED) == DOCUMENT
+    assert document is not DOCUMENT
+
+
+def test_mutations_are_all_that_a_later_service_may_say() -> None:
+    results = [decode(document) for document in examples(strategies.json_mutations(DOCUMENT, breaking=False), 100)]
+    schedules = [result.schedules[0] for result in results]
+    known = [schedule for schedule in schedules if isinstance(schedule, ScheduledWorkerSchedule)]
+    assert any(result.extra for result in results)
+    assert any(schedule.extra for schedule in known)
+    assert any(schedule.budget not in ("low", "standard", "high", "unlimited") for schedule in known)
+    assert len(known) < len(schedules)
+
+
+def test_mutations_drop_and_replace_fields() -> None:
+    documents = examples(strategies.json_mutations(DOCUMENT), 100)
+    assert any("workerId" not in document for document in documents)
+    assert any(not isinstance(document.get("workerId", ""), str) for document in documents)
+    refused = 0
+    for document in documents:
+        try:
+            decode(document)
+        except APIResponseValidationError:
+            refused += 1
+    assert 0 < refused < len(documents)
+
+
+@given(strategies.json_values(), st.booleans(), st.data())
+def test_any_document_can_be_mutated(document: Any, breaking: bool, data: st.DataObject) -> None:
+    json.dumps(data.draw(strategies.json_mutations(document, breaking=breaking)))
+
+
+# Faults ###############################################################################################################
+
+
+def test_faults_are_of_every_kind_and_come_to_an_end() -> None:
+    given_faults = examples(strategies.faults(), 200)
+    assert {type(fault) for fault in given_faults} == set(faults.Fault.__subclasses__())
+    assert all(fault.times is not None for fault in given_faults)
+    assert len({fault.on for fault in given_faults}) == len(OPERATIONS) + 1
+    assert smallest(strategies.faults(), lambda _: True) == faults.Refuse()
+
+
+# Shrinking ############################################################################################################
+
+
+def smallest(strategy: SearchStrategy[T], condition: Callable[[T], Any]) -> T:
+    return find(strategy, lambda value: bool(condition(value)), settings=FIND)
+
+
+PLAIN = Worker(
+    id="",
+    error=None,
+    files=[],
+    incomplete_details=None,
+    messages=[],
+    metadata={},
+    object="worker",
+    output=[],
+    output_text="",
+    running=False,
+    sources=[],
+    status="pending",
+)
+
+
+def test_the_plainest_case_comes_first() -> None:
+    assert examples(strategies.workers(), 1) == [PLAIN]
+    plain = ScheduledWorkerSchedule(id="", budget="low", input="", next_run_at=datetime(2000, 1, 1, tzinfo=UTC))
+    assert examples(strategies.schedules(), 1) == [plain]
+
+
+def test_schedules_shrink_to_what_matters() -> None:
+    cron = smallest(strategies.schedules(), lambda schedule: schedule.type == "cron")
+    moment = datetime(2000, 1, 1, tzinfo=UTC)
+    assert cron == models.CronWorkerSchedule(id="", budget="low", cron="", input="", next_run_at=moment)
+
+
+def test_operations_shrink_to_short_arguments() -> None:
+    path = smallest(strategies.operations(), lambda operation: isinstance(operation, RetrieveWorkerFile))
+    assert path == RetrieveWorkerFile("0", "0")
+
+
+def test_streams_shrink_to_one_event() -> None:
+    body, events = smallest(strategies.event_streams(), lambda stream: stream[1])
+    assert len(events) == 1
+    assert len(body) <= len(b"data: 0\n\n")
+    assert smallest(strategies.splits(b"abcdef"), lambda _: True) == [b"abcdef"]

@@ -1,0 +1,151 @@
+"""The generated hooks against the converter that checks in detail: what one makes of a document, so does the other."""
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from handinger_async import converter, models
+from handinger_async.models import CronWorkerSchedule, File, ScheduleListResponse, Usage, Worker, WorkerSchedule
+from handinger_async.operations import ListSchedules
+from handinger_async.testing.strategies import json_mutations, results, workers
+
+ANSWERS = [cls for cls in vars(models).values() if isinstance(cls, type) and converter._is_answer(cls)]
+SCHEDULE = {
+    "id": "s1",
+    "budget": "low",
+    "input": "Look again",
+    "nextRunAt": "2026-07-27T18:11:19.117Z",
+    "type": "cron",
+    "cron": "0 9 * * 1",
+}
+USAGE = {
+    "cacheReadTokens": 1,
+    "cacheWriteTokens": 2,
+    "costUsd": 0.5,
+    "inputTokens": 3,
+    "outputTokens": 4,
+    "reasoningTokens": 5,
+    "steps": 6,
+    "totalTokens": 7,
+}
+
+
+def fast(document: Any, tp: Any) -> Any:
+    return converter._converter.structure(document, tp)
+
+
+def detailed(document: Any, tp: Any) -> Any:
+    return converter._detailed_converter().structure(document, tp)
+
+
+def check_alike(document: Any, tp: Any) -> None:
+    """Both converters make the same of a document, down to the classes of its parts, or both refuse it."""
+    before = json.dumps(document)
+    try:
+        wanted = detailed(document, tp)
+    except Exception:
+        with pytest.raises(Exception):  # noqa: B017, PT011 - any will do: what it says is not looked at
+            fast(document, tp)
+    else:
+        made = fast(document, tp)
+        assert made == wanted
+        assert repr(made) == repr(wanted)  # 1 == 1.0 == True
+        assert json.dumps(document) == before
+
+
+@given(st.data())
+def test_the_hooks_make_what_the_converter_makes(data: st.DataObject) -> None:
+    tp, values = data.draw(st.sampled_from([(Worker, workers()), (ScheduleListResponse, results(ListSchedules("w1")))]))
+    document = converter.to_dict(data.draw(values))
+    check_alike(document, tp)
+    check_alike(data.draw(json_mutations(document)), tp)
+
+
+#: What stands in the place of any value.
+ODD = st.sampled_from(
+    [None, True, 0, 1, 1.0, 1.5, -0.0, 2**63, "", "x", "2026-07-27T18:11:19Z", [], [None], {}, {"a": 1}]
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from([(SCHEDULE, WorkerSchedule), (USAGE, Usage)]), st.data())
+@example((SCHEDULE, WorkerSchedule), None)
+def test_a_value_of_another_type_is_the_same_to_both(given_: tuple[dict[str, Any], Any], data: Any) -> None:
+    document, tp = given_
+    if data is not None:
+        document = document | {data.draw(st.sampled_from([*document, "new"])): data.draw(ODD)}
+    check_alike(document, tp)
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "2026-07-27T18:11:19Z",
+        "2026-07-27t18:11:19z",
+        "2026-07-27 18:11:19+02:00",
+        "2026-07-27T18:11:19",  # no offset
+        "2026-07-27",
+        "2026-07-27ß18:11:19Z",
+        "soon",
+        "",
+        5,
+        None,
+    ],
+)
+def test_instants_are_read_alike(instant: object) -> None:
+    check_alike(SCHEDULE | {"nextRunAt": instant}, WorkerSchedule)
+
+
+@pytest.mark.parametrize("document", [None, True, 1, 1.5, "text", [], {}, [["id", "x"]]], ids=repr)
+@pytest.mark.parametrize("tp", [*ANSWERS, WorkerSchedule])
+def test_what_is_no_such_object_is_refused_by_both(tp: Any, document: Any) -> None:
+    check_alike(document, tp)
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        fast(document, tp)
+
+
+@pytest.mark.parametrize("key", USAGE)
+def test_a_missing_field_is_refused(key: str) -> None:
+    document = {name: value for name, value in USAGE.items() if name != key}
+    with pytest.raises(KeyError):
+        fast(document, Usage)
+
+
+@pytest.mark.parametrize("new", [{}, {"credits": None}, {"credits": 3}, {"durationMs": None, "credits": 3}])
+@pytest.mark.parametrize("extra", [{}, {"new": [1]}, {"new": 1, "newer": None, "cache_read_tokens": 3}])
+def test_fields_that_are_optional_or_unknown(new: dict[str, Any], extra: dict[str, Any]) -> None:
+    usage = fast(USAGE | extra | new, Usage)
+    assert usage.extra == extra
+    assert usage.credits == new.get("credits")
+    assert usage.duration_ms is None
+
+
+def test_objects_share_nothing() -> None:
+    one, other = fast(USAGE, Usage), fast(USAGE, Usage)
+    assert one.extra is not other.extra
+
+
+@pytest.mark.parametrize("cls", ANSWERS)
+def test_every_answer_has_a_hook_of_its_own(cls: type[Any]) -> None:
+    assert converter._converter.get_structure_hook(cls).__code__.co_filename == "<string>"
+    assert "__weakref__" not in cls.__slots__
+
+
+def test_a_decoded_value_is_one_like_any_other() -> None:
+    """It is of the real class, not to be told from one that was made by hand, and as immutable."""
+    made = fast(SCHEDULE, WorkerSchedule)
+    assert type(made) is CronWorkerSchedule
+    assert made == attrs.evolve(made)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        made.id = "other"
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del made.id
+    with pytest.raises(AttributeError):
+        made.new = 1
+    file = fast({"mediaType": "text/plain", "url": "u"}, File)
+    assert file == File(media_type="text/plain", url="u")
+    assert repr(file) == repr(File(media_type="text/plain", url="u"))
