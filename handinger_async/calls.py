@@ -1,0 +1,314 @@
+"""One request, sent as often as it takes: time limits, retries, and the account of each attempt.
+
+`Options` say what is wanted; the transport knows how to send; what happens in between is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from logging import INFO
+from typing import Any, TypeVar
+
+import attrs
+from yarl import URL
+
+from .attempts import Attempt, Observer, logger, report
+from .codec import raise_for_status
+from .errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+)
+from .http import Endpoint, Request, Response
+from .options import Options, Timeouts
+from .retry import RetryPolicy
+from .transports import StreamedResponse, Transport
+
+__all__ = ["DEFAULT_MAX_BODY_SIZE", "Attempt", "Caller", "Options", "Pool", "Timeouts", "end_of"]
+
+T = TypeVar("T")
+A = TypeVar("A", Response, StreamedResponse)
+
+#: Bytes of a decompressed body that is kept in memory. Two hundred times the largest workers seen, and little enough
+#: that a handful of compressed bombs at once do not take a small machine down.
+DEFAULT_MAX_BODY_SIZE = 64 * 2**20
+#: Bytes of the body of an error that are read: what is in it only explains the status.
+_LONGEST_ERROR_BODY = 2**20
+
+
+class Pool:
+    """The transport that a session and its views share; made when it is first needed.
+
+    Args:
+        transport: The transport, or None for one over aiohttp.
+    """
+
+    def __init__(self, transport: Transport | None) -> None:
+        self._transport = transport
+        self.closed = False
+
+    def transport(self) -> Transport:
+        """Return the transport.
+
+        Raises:
+            ConfigurationError: The session is closed.
+        """
+        if self.closed:
+            raise ConfigurationError("The session is closed.")
+        if self._transport is None:
+            from .transports.aiohttp import AiohttpTransport  # here, since aiohttp is slow to import
+
+            self._transport = AiohttpTransport()
+        return self._transport
+
+    async def aclose(self) -> None:
+        """Close the transport; it may be called again."""
+        self.closed = True
+        if self._transport is not None:
+            await self._transport.aclose()
+
+
+@attrs.frozen(kw_only=True)
+class Caller:
+    """Sends requests, each as often as the policy allows.
+
+    Args:
+        pool: Holds the transport.
+        endpoint: Where to, and with which key.
+        options: The options of this call.
+        observe: Called with each `Attempt`.
+        max_body_size: The most bytes of a decompressed body that is read whole.
+    """
+
+    pool: Pool
+    endpoint: Endpoint
+    options: Options
+    observe: Observer | None
+    max_body_size: int
+
+    def deadline(self) -> float | None:
+        """Return the time of the loop at which a call that starts now must have ended."""
+        limit = self.options.timeouts.deadline
+        return None if limit is None else asyncio.get_running_loop().time() + limit
+
+    async def fetch(self, request: Request, *, deadline: float | None) -> tuple[Response, int]:
+        """Send a request and read the answer.
+
+        Args:
+            request: The request, without authentication.
+            deadline: The time of the loop by which to have the answer.
+
+        Returns:
+            The answer, whose status is 2xx, and the number of attempts.
+
+        Raises:
+            APIError: There is no such answer.
+        """
+
+        async def send(url: URL, prepared: Request) -> Response:
+            return await self._in_time(self._send_and_read(url, prepared), deadline)
+
+        return await self._repeat(request, self.options.retry, deadline, send)
+
+    async def fetch_file(self, request: Request, *, deadline: float | None) -> tuple[Response, int]:
+        """Send a request and read the answer, however long that takes while bytes keep coming.
+
+        Args:
+            request: The request, without authentication.
+            deadline: The time of the loop by which to have the answer.
+
+        Returns:
+            The answer, whose status is 2xx, and the number of attempts.
+
+        Raises:
+            APIError: There is no such answer.
+        """
+        idle = self.options.timeouts.idle
+
+        async def send(url: URL, prepared: Request) -> Response:
+            stream = await self._in_time(self._send(url, prepared), deadline)
+
+            def read_chunk() -> Awaitable[bytes]:
+                return wait(stream.read_chunk(), idle, deadline, f"There was no byte for {idle} s.")
+
+            return await self._read(stream, read_chunk)
+
+        return await self._repeat(request, self.options.retry, deadline, send)
+
+    async def open(
+        self, request: Request, *, deadline: float | None, retry: RetryPolicy | None = None, number: int = 1
+    ) -> tuple[StreamedResponse, int]:
+        """Send a request and wait for the headers of the answer.
+
+        Args:
+            request: The request, without authentication.
+            deadline: The time of the loop by which to have the headers.
+            retry: A policy instead of that of the options.
+            number: The number of the first attempt.
+
+        Returns:
+            The answer, whose status is 2xx, and the number of the last attempt; the caller closes the answer.
+
+        Raises:
+            APIError: There is no such answer.
+        """
+
+        async def send(url: URL, prepared: Request) -> StreamedResponse:
+            return await self._in_time(self._send(url, prepared), deadline)
+
+        return await self._repeat(request, retry or self.options.retry, deadline, send, number)
+
+    async def _repeat(
+        self,
+        request: Request,
+        retry: RetryPolicy,
+        deadline: float | None,
+        send: Callable[[URL, Request], Awaitable[A]],
+        first: int = 1,
+    ) -> tuple[A, int]:
+        """Send until there is an answer or the policy gives up; return the answer and the number of attempts."""
+        url, request = self.endpoint.prepare(self.options.apply(request))
+        loop = asyncio.get_running_loop()
+        for number in itertools.count(first):
+            logger.debug("%s %s: attempt %d begins", request.method, request.path, number)
+            start = loop.time()
+            outcome: A | APIError
+            try:
+                outcome = await send(url, request)
+            except APIError as error:
+                outcome = error
+            except ConfigurationError:
+                raise
+            except BaseException as error:  # given up by the caller, or a mistake in a transport: it may have been sent
+                self._report(request, error, number, loop.time() - start, None)
+                raise
+            delay = self._delay(request, outcome, number - first + 1, retry, deadline)
+            self._report(request, outcome, number, loop.time() - start, delay)
+            if delay is not None:
+                await asyncio.sleep(delay)
+            elif isinstance(outcome, APIError):
+                outcome.call, outcome.attempts = f"{request.method} {request.path}", number
+                raise outcome
+            else:
+                return outcome, number
+        raise AssertionError("unreachable")
+
+    async def _send(self, url: URL, request: Request) -> StreamedResponse:
+        """Send a request once, and raise what an error status stands for; the caller closes the answer."""
+        transport = self.pool.transport()
+        stream = await transport.open(url, request, connect_timeout=self.options.timeouts.connect)
+        if not 200 <= stream.status < 300:
+            raise_for_status(await self._read_error(stream), "")
+        return stream
+
+    async def _send_and_read(self, url: URL, request: Request) -> Response:
+        stream = await self._send(url, request)
+        return await self._read(stream, stream.read_chunk)
+
+    async def _read(self, stream: StreamedResponse, read_chunk: Callable[[], Awaitable[bytes]]) -> Response:
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while chunk := await read_chunk():
+                size += len(chunk)
+                if size > self.max_body_size:
+                    raise APIResponseValidationError(
+                        f"the body is larger than {self.max_body_size} bytes (max_body_size)",
+                        response=Response(stream.status, stream.headers),
+                    )
+                chunks.append(chunk)
+        finally:
+            await stream.aclose()
+        return Response(stream.status, stream.headers, b"".join(chunks))
+
+    async def _read_error(self, stream: StreamedResponse) -> Response:
+        """Read as much of the body as there is, within limits: whatever happens to it, the status says enough."""
+        left = min(self.max_body_size, _LONGEST_ERROR_BODY)
+        chunks: list[bytes] = []
+        try:
+            with suppress(APIConnectionError):
+                while left > 0 and (chunk := await stream.read_chunk()):
+                    chunks.append(chunk[:left])
+                    left -= len(chunk)
+        finally:
+            await stream.aclose()
+        return Response(stream.status, stream.headers, b"".join(chunks))
+
+    async def _in_time(self, work: Awaitable[T], deadline: float | None) -> T:
+        """Await ``work`` for as long as one attempt may take, or until the deadline if that is earlier."""
+        limit = self.options.timeouts.attempt
+        return await wait(work, limit, deadline, f"There was no answer within {limit} s.")
+
+    def _delay(
+        self, request: Request, outcome: object, number: int, retry: RetryPolicy, deadline: float | None
+    ) -> float | None:
+        """Return how long to wait before the next attempt, or None if this was the last."""
+        if isinstance(outcome, APIStatusError):
+            outcome = outcome.response
+        elif not isinstance(outcome, APIConnectionError):
+            return None
+        delay = retry.delay(request, outcome, attempt=number)
+        if delay is None or (deadline is not None and asyncio.get_running_loop().time() + delay >= deadline):
+            return None
+        return delay
+
+    def _report(
+        self,
+        request: Request,
+        outcome: Response | StreamedResponse | BaseException,
+        number: int,
+        elapsed: float,
+        delay: float | None,
+    ) -> None:
+        if self.observe is None and not logger.isEnabledFor(INFO):
+            return
+        error = outcome if isinstance(outcome, BaseException) else None
+        answer: Any = getattr(outcome, "response", None) if error else outcome
+        attempt = Attempt(
+            method=request.method,
+            path=request.path,
+            number=number,
+            status=answer.status if answer else None,
+            error=error,
+            request_id=Response(answer.status, answer.headers).request_id if answer else None,
+            elapsed=elapsed,
+            delay=delay,
+        )
+        report(attempt, self.observe)
+
+
+async def wait(work: Awaitable[T], limit: float | None, deadline: float | None, message: str) -> T:
+    """Await ``work`` for at most ``limit`` seconds, or until the deadline if that is earlier.
+
+    Args:
+        work: What to wait for.
+        limit: Seconds.
+        deadline: The time of the loop.
+        message: What to say when the limit is over.
+
+    Raises:
+        APITimeoutError: It took too long; whatever ``work`` raises comes through.
+    """
+    end, message = end_of(limit, deadline, message)
+    scope = asyncio.timeout_at(end)
+    try:
+        async with scope:
+            return await work
+    except TimeoutError:
+        if not scope.expired():
+            raise
+    raise APITimeoutError(message)
+
+
+def end_of(limit: float | None, deadline: float | None, message: str) -> tuple[float | None, str]:
+    """Return the time of the loop at which to stop waiting, and the reason: ``message``, or that of the deadline."""
+    end = None if limit is None else asyncio.get_running_loop().time() + limit
+    if deadline is not None and (end is None or deadline < end):
+        return deadline, "The deadline has passed."
+    return end, message

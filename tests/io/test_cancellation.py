@@ -1,0 +1,243 @@
+"""Cancellation at every await of every method, once and twice, at once and a moment later: nothing is left behind."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handinger_async import APIConnectionError, RetryPolicy, Session
+from handinger_async.http import Request, Response
+from handinger_async.testing.virtual_time import run
+from handinger_async.transports.aiohttp import AiohttpTransport
+from handinger_async.transports.memory import Answer, MemoryTransport, StreamingResponse
+
+from .service import JSON, SSE, WORKER, document
+from .wire import WireRequest, answer, chunked, wire_server
+
+
+class CancelledAt:
+    """Awaits ``work``, and cancels the task when that waits for the ``step``-th time, and ``times - 1`` times after.
+
+    ``late`` cancels a moment later, when what is waited for may have come.
+    """
+
+    def __init__(self, work: Awaitable[Any], step: int, times: int, *, late: bool) -> None:
+        self._work = work
+        self._steps = range(step, step + times)
+        self._late = late
+        self.reached = False
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task = asyncio.current_task()
+        assert task
+        inner = self._work.__await__()
+        advance: Callable[[], Any] = lambda: inner.send(None)  # noqa: E731
+        for step in itertools.count(1):
+            try:
+                future = advance()
+            except StopIteration as stop:
+                return stop.value
+            if step in self._steps:
+                self.reached = True
+                if self._late:
+                    asyncio.get_running_loop().call_soon(task.cancel)
+                else:
+                    task.cancel()
+            try:
+                value = yield future
+                advance = lambda value=value: inner.send(value)  # noqa: E731
+            except BaseException as error:
+                advance = lambda error=error: inner.throw(error)  # noqa: E731
+        return None
+
+
+async def cancel_everywhere(case: Callable[[int], Awaitable[Any]], check: Callable[[], None]) -> int:
+    """Cancel ``case`` at its first await, at its second, and so on; return how many there are."""
+    most = 0
+    for times, late in itertools.product((1, 2), (False, True)):
+        for step in itertools.count(1):
+
+            async def alone(step: int = step, times: int = times, late: bool = late) -> bool:
+                cancelled = CancelledAt(case(step), step, times, late=late)
+                try:
+                    await cancelled
+                except asyncio.CancelledError:
+                    assert cancelled.reached
+                return cancelled.reached
+
+            task = asyncio.ensure_future(alone())
+            await asyncio.wait((task,))
+            check()
+            if not task.cancelled() and not task.result():
+                break
+            most = max(most, step)
+            assert step < 200
+    return most
+
+
+# What is cancelled ####################################################################################################
+
+
+async def retrieve(session: Session, path: Path) -> None:
+    await session.workers.retrieve("w")
+
+
+async def create(session: Session, path: Path) -> None:
+    await session.workers.create(input="x")
+
+
+async def retried(session: Session, path: Path) -> None:
+    await session.request("GET", "/flaky")
+
+
+async def watch(session: Session, path: Path) -> None:
+    async with session.workers.stream_updates("w") as events:
+        assert [str(event) async for event in events] == ["a", "b"]
+
+
+async def resume(session: Session, path: Path) -> None:
+    async with session.workers.stream_updates("interrupted") as events:
+        assert [str(event) async for event in events] == ["a", "b"]
+
+
+async def leave(session: Session, path: Path) -> None:
+    async with session.workers.stream_updates("w") as events:
+        async for _ in events:
+            break
+
+
+async def iterate(session: Session, path: Path) -> None:
+    async with session.workers.retrieve_file("f", worker_id="w") as file:
+        assert b"".join([chunk async for chunk in file]) == b"a file"
+
+
+async def read(session: Session, path: Path) -> None:
+    assert await session.workers.retrieve_file("f", worker_id="w").read() == b"a file"
+
+
+async def save(session: Session, path: Path) -> None:
+    await session.workers.retrieve_file("f", worker_id="w").save(path)
+
+
+async def use_and_close(session: Session, path: Path) -> None:
+    async with session:
+        await session.workers.retrieve("w")
+        async with session.workers.stream_updates("w") as events:
+            await anext(events)
+            await session.aclose()
+
+
+CASES = [retrieve, create, retried, watch, resume, leave, iterate, read, save, use_and_close]
+
+
+class Bodies:
+    """A service whose every step takes its time, and that knows how many of its bodies are open."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.flaky = itertools.count()
+
+    async def __call__(self, request: Request) -> Answer:
+        await asyncio.sleep(1)
+        if request.path == "/flaky":
+            return Response(500) if next(self.flaky) % 2 == 0 else Response(200, JSON, b"{}")
+        if request.path.endswith("/stream"):
+            resumed = request.headers.get("last-event-id")
+            cut = "interrupted" in request.path and resumed is None
+            events = [b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"][1 if resumed else 0 : 1 if cut else 2]
+            return StreamingResponse(200, SSE, self.chunks(events, cut=cut))
+        if "/files/" in request.path:
+            return StreamingResponse(200, {"Content-Length": "6"}, self.chunks([b"a f", b"ile"]))
+        return StreamingResponse(200, JSON, self.chunks([document(WORKER).body]))
+
+    async def chunks(self, chunks: list[bytes], *, cut: bool = False) -> AsyncIterator[bytes]:
+        self.open += 1
+        try:
+            for chunk in chunks:
+                await asyncio.sleep(1)
+                yield chunk
+            if cut:
+                raise APIConnectionError("lost")
+        finally:
+            self.open -= 1
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_in_memory(case: Callable[[Session, Path], Awaitable[None]], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    async def main() -> int:
+        service = Bodies()
+        sessions: list[Session] = []
+
+        def begin(step: int) -> Awaitable[Any]:
+            path.write_bytes(b"before")
+            service.flaky = itertools.count()
+            sessions.append(Session(api_key="key", transport=MemoryTransport(service)))
+            return case(sessions[-1], path)
+
+        def check() -> None:
+            assert service.open == 0
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert path.read_bytes() in (b"before", b"a file")
+            assert list(tmp_path.iterdir()) == [path]
+
+        steps = await cancel_everywhere(begin, check)
+        for session in sessions:
+            await session.aclose()
+        return steps
+
+    assert run(main()) >= (2 if case is not leave else 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_on_the_wire(case: Callable[[Session, Path], Awaitable[None]], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    flaky = itertools.count()
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        if request.target == "/flaky":
+            writer.write(answer(b"{}", status="500 No" if next(flaky) % 2 == 0 else "200 OK"))
+        elif request.target.endswith("/stream"):
+            resumed = bool(request.header("last-event-id"))
+            cut = "interrupted" in request.target and not resumed
+            events = [b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"][1 if resumed else 0 : 1 if cut else 2]
+            writer.write(chunked(*events, end=not cut))
+            if cut:
+                writer.close()
+        elif "/files/" in request.target:
+            writer.write(answer(b"a file"))
+        else:
+            writer.write(answer(document(WORKER).body))
+
+    tasks = asyncio.all_tasks()
+    async with wire_server(reply) as server:
+        sessions: list[tuple[Session, AiohttpTransport]] = []
+
+        def begin(step: int) -> Awaitable[Any]:
+            nonlocal flaky
+            flaky = itertools.count()
+            path.write_bytes(b"before")
+            transport = AiohttpTransport()
+            retry = RetryPolicy(initial_delay=0)
+            sessions.append((Session(api_key="key", base_url=server.url, transport=transport, retry=retry), transport))
+            return case(sessions[-1][0], path)
+
+        def check() -> None:
+            _, transport = sessions[-1]
+            assert not transport._answers
+            for kept in transport._kept.values():
+                for connector in (kept.plain.connector, kept.streams.connector):
+                    assert connector is not None
+                    assert not connector._acquired
+            assert list(tmp_path.iterdir()) == [path]
+            assert path.read_bytes() in (b"before", b"a file")
+
+        assert await cancel_everywhere(begin, check) >= 3
+        for made, _ in sessions:
+            await made.aclose()
+        await server.empty()
+    assert asyncio.all_tasks() == tasks

@@ -1,0 +1,236 @@
+"""Files: read, iterated over, saved; all of it or an error, and never over what was there."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handinger_async import (
+    APIConnectionError,
+    APIResponseValidationError,
+    ConfigurationError,
+    FileDownload,
+    NotFoundError,
+    Session,
+)
+from handinger_async.http import Response
+from handinger_async.testing.virtual_time import run
+from handinger_async.transports.memory import StreamingResponse
+
+from .service import Service, cut
+
+BINARY = {"Content-Type": "application/octet-stream"}
+DATA = bytes(range(256)) * 100
+
+
+def file(*chunks: bytes, **headers: str) -> StreamingResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return StreamingResponse(200, BINARY | named, iter(chunks))
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def download(session: Session) -> FileDownload:
+    return session.workers.retrieve_file("dir/plan.md", worker_id="w")
+
+
+def pieces() -> StreamingResponse:
+    return file(*(DATA[at : at + 1000] for at in range(0, len(DATA), 1000)), Content_Length=str(len(DATA)))
+
+
+def test_reading_iterating_and_saving_give_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Service(lambda request: pieces()).session() as session:
+            assert await download(session).read() == DATA
+            async with download(session) as opened:
+                assert opened.response.headers["content-length"] == str(len(DATA))
+                assert b"".join([chunk async for chunk in opened]) == DATA
+                assert [chunk async for chunk in opened] == []
+            async with download(session) as opened:
+                assert await opened.read() == DATA
+            assert b"".join([chunk async for chunk in download(session)]) == DATA
+            target = tmp_path / "plan.md"
+            assert await download(session).save(target) == target
+            assert target.read_bytes() == DATA
+            assert await download(session).save(str(target)) == target
+
+    run(main())
+
+
+def test_what_is_left_can_be_read_after_some_was_iterated_over() -> None:
+    async def main() -> None:
+        async with Service(lambda request: pieces()).session() as session, download(session) as opened:
+            assert await anext(opened) == DATA[:1000]
+            assert await opened.read() == DATA[1000:]
+            assert await opened.read() == b""
+
+    run(main())
+
+
+@pytest.mark.parametrize("failure", [cut(DATA[:1000]), None])
+def test_a_file_cut_short_is_an_error_and_leaves_what_was_there(failure: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        def answer(request: Any) -> StreamingResponse:
+            chunks = cut(DATA[:1000]) if failure else iter([DATA[:1000]])
+            return StreamingResponse(200, BINARY | {"Content-Length": "2000"}, chunks)
+
+        target = tmp_path / "plan.md"
+        target.write_bytes(b"before")
+        async with Service(answer).session() as session:
+            for work in (download(session).save(target), download(session).read(), iterate(download(session))):
+                with pytest.raises(APIConnectionError) as caught:
+                    await work
+                assert "GET /api/workers/w/files/dir/plan.md" in str(caught.value)
+        assert target.read_bytes() == b"before"
+        assert names(tmp_path) == ["plan.md"]
+
+    run(main())
+
+
+async def iterate(opened: FileDownload) -> None:
+    async with opened:
+        async for _ in opened:
+            pass
+
+
+def test_a_file_closed_by_another_task_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(1)
+
+    async def main() -> None:
+        async with Service(lambda request: StreamingResponse(200, BINARY, slow())).session() as session:
+            for use in (iterate, FileDownload.read, lambda opened: opened.save(tmp_path / "f")):
+                opened = download(session)
+                if use is FileDownload.read:
+                    await opened.__aenter__()
+                using = asyncio.ensure_future(use(opened))
+                await asyncio.sleep(3.5)
+                await opened.aclose()
+                with pytest.raises(APIConnectionError, match="closed before its end"):
+                    await using
+        assert not names(tmp_path)
+
+    run(main())
+
+
+def test_a_file_that_was_read_from_or_closed_cannot_be_saved(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Service(lambda request: pieces()).session() as session:
+            async with download(session) as opened:
+                await anext(opened)
+                with pytest.raises(ConfigurationError, match="read from"):
+                    await opened.save(tmp_path / "f")
+            with pytest.raises(ConfigurationError):
+                await opened.save(tmp_path / "f")
+            with pytest.raises(APIConnectionError):
+                await opened.read()
+        assert not names(tmp_path)
+
+    run(main())
+
+
+def test_saving_leaves_what_was_there_where_the_server_refuses(tmp_path: Path) -> None:
+    async def main() -> None:
+        target = tmp_path / "plan.md"
+        target.write_bytes(b"before")
+        async with Service(Response(404)).session() as session:
+            with pytest.raises(NotFoundError):
+                await download(session).save(target)
+        assert target.read_bytes() == b"before"
+        assert names(tmp_path) == ["plan.md"]
+
+    run(main())
+
+
+def test_saving_where_one_cannot_write_is_an_os_error_and_nothing_is_asked(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = Service(lambda request: pieces())
+        async with service.session() as session:
+            with pytest.raises(FileNotFoundError):
+                await download(session).save(tmp_path / "nowhere" / "plan.md")
+            assert not service.requests
+            (tmp_path / "folder").mkdir()
+            with pytest.raises(OSError, match="folder"):
+                await download(session).save(tmp_path / "folder")
+        assert names(tmp_path) == ["folder"]
+
+    run(main())
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    async def main() -> None:
+        target = tmp_path / "plan.md"
+        target.write_bytes(b"before")
+        async with Service(lambda request: pieces()).session() as session:
+            with pytest.raises(OSError, match="No space"):
+                await download(session).save(target)
+        assert target.read_bytes() == b"before"
+        assert names(tmp_path) == ["plan.md"]
+
+    run(main())
+
+
+def test_the_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (order.append("fsync"), fsync(descriptor)))
+    monkeypatch.setattr(Path, "replace", lambda path, target: (order.append("replace"), replace(path, target))[1])
+
+    async def main() -> None:
+        async with Service(lambda request: pieces()).session() as session:
+            await download(session).save(tmp_path / "f")
+
+    run(main())
+    assert order == ["fsync", "replace"]
+
+
+def test_a_saved_file_has_the_usual_permissions_and_a_link_stays_a_link(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "link").symlink_to(tmp_path / "target")
+        async with Service(lambda request: pieces()).session() as session:
+            await download(session).save(tmp_path / "link")
+        (tmp_path / "usual").touch()
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "target").read_bytes() == DATA
+        modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("target", "usual")}
+        assert len(modes) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_file_over_the_cap_is_not_read_whole_but_can_be_saved(opened: bool, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Service(lambda request: pieces()).session(max_body_size=10_000) as session:
+            wanted = download(session)
+            if opened:
+                await wanted.__aenter__()
+            with pytest.raises(APIResponseValidationError, match="max_body_size"):
+                await wanted.read()
+            await download(session).save(tmp_path / "f")
+        assert (tmp_path / "f").read_bytes() == DATA
+
+    run(main())
+
+
+def test_a_name_of_the_servers_decides_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        name = {"Content_Disposition": 'attachment; filename="../../evil"'}
+        async with Service(lambda request: file(b"x", **name)).session() as session:
+            await download(session).save(tmp_path / "f")
+        assert names(tmp_path) == ["f"]
+
+    run(main())

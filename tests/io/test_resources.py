@@ -1,0 +1,132 @@
+"""The methods that people call and the operations behind them say the same."""
+
+import asyncio
+import inspect
+from typing import Any
+
+import attrs
+import pytest
+
+from handinger_async import ConfigurationError, EventStream, FileDownload, Session, operations
+from handinger_async.http import Request, Response
+from handinger_async.resources import Schedules, Workers
+from handinger_async.transports.memory import MemoryTransport
+
+METHODS: list[tuple[Any, type[operations.Operation[Any]]]] = [
+    (Workers.create, operations.CreateWorker),
+    (Workers.retrieve, operations.RetrieveWorker),
+    (Workers.continue_, operations.ContinueWorker),
+    (Workers.stream_updates, operations.StreamWorkerUpdates),
+    (Workers.retrieve_email, operations.RetrieveWorkerEmail),
+    (Workers.retrieve_file, operations.RetrieveWorkerFile),
+    (Schedules.list, operations.ListSchedules),
+    (Schedules.create, operations.CreateSchedule),
+    (Schedules.cancel, operations.CancelSchedule),
+]
+
+
+def public(cls: type) -> set[Any]:
+    return {member for name, member in vars(cls).items() if inspect.isfunction(member) and not name.startswith("_")}
+
+
+def test_every_method_has_its_operation_and_every_operation_its_method() -> None:
+    assert {method for method, _ in METHODS} == public(Workers) | public(Schedules)
+    assert [operation for _, operation in METHODS] == list(operations.OPERATIONS)
+
+
+@pytest.mark.parametrize(("method", "operation"), METHODS, ids=lambda value: getattr(value, "__qualname__", None))
+def test_the_parameters_of_a_method_are_the_fields_of_its_operation(method: Any, operation: Any) -> None:
+    parameters = inspect.signature(method, eval_str=True).parameters
+    given = {name: parameter for name, parameter in parameters.items() if name not in ("self", "resume")}
+    fields = attrs.fields_dict(operation)
+    assert list(given) == list(fields)
+    for name, parameter in given.items():
+        default = inspect.Parameter.empty if fields[name].default is attrs.NOTHING else fields[name].default
+        assert parameter.default == default, name
+
+
+@pytest.mark.parametrize(("method", "operation"), METHODS, ids=lambda value: getattr(value, "__qualname__", None))
+def test_every_argument_is_documented(method: Any, operation: Any) -> None:
+    for name in inspect.signature(method).parameters:
+        if name != "self":
+            assert f"\n            {name}: " in method.__doc__, name
+
+
+def answers(request: Request) -> Response:
+    return Response(404)
+
+
+async def test_json_methods_give_coroutines_and_streams_give_objects() -> None:
+    async with Session(api_key="key", transport=MemoryTransport(answers)) as session:
+        coroutine = session.workers.create(input="x")
+        assert inspect.iscoroutine(coroutine)
+        task = asyncio.create_task(coroutine)
+        await asyncio.wait((task,))
+        assert task.exception()
+        assert isinstance(session.workers.create(input="x", stream=True), EventStream)
+        assert isinstance(session.workers.stream_updates("w"), EventStream)
+        assert isinstance(session.workers.retrieve_file("f", worker_id="w"), FileDownload)
+
+
+async def test_a_forgotten_await_warns() -> None:
+    async with Session(api_key="key", transport=MemoryTransport(answers)) as session:
+        with pytest.warns(RuntimeWarning, match="never awaited"):
+            session.workers.retrieve("w")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda s: s.workers.retrieve(""), "worker_id is empty"),
+        (lambda s: s.workers.retrieve(5), "worker_id must be a string, not int"),
+        (lambda s: s.workers.create(input=None), "input must be a string, not NoneType"),
+        (lambda s: s.workers.create(input="x", budget=1), "budget must be a string or None, not int"),
+        (lambda s: s.workers.create(input="x", stream=1), "stream must be True or False, not int"),
+        (lambda s: s.workers.retrieve_file("a/../b", worker_id="w"), "file_path must not be '..'"),
+        (lambda s: s.workers.stream_updates("a\n"), "control character"),
+        (lambda s: s.workers.schedules.create("w", input="x", when={"type": "daily"}), "'interval', not 'daily'"),
+        (lambda s: s.workers.schedules.create("w", input="x", when=60), "when must be a When or a dict, not int"),
+        (lambda s: s.workers.schedules.cancel(".", worker_id="w"), "schedule_id must not be '.'"),
+        (lambda s: s.stream(operations.ListSchedules("w")), "ListSchedules does not answer with a stream"),
+        (lambda s: s.download(operations.ListSchedules("w")), "ListSchedules does not answer with a file"),
+    ],
+)
+async def test_bad_arguments_are_refused_before_anything_is_sent(call: Any, words: str) -> None:
+    def refuse(request: Request) -> Response:
+        raise AssertionError("sent")
+
+    async with Session(api_key="key", transport=MemoryTransport(refuse)) as session:
+        with pytest.raises(ConfigurationError) as caught:
+            call(session)
+        assert words in str(caught.value)
+        with pytest.raises(ConfigurationError, match=r"use stream\(\)"):
+            await session.send(operations.CreateWorker(input="x", stream=True))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "https://example.com/api", "no other host"),
+        ("GET", "//example.com/api", "no other host"),
+        ("GET", "http:/example.com", "no other host"),
+        ("GET", "\\\\example.com", "backslash"),
+        ("GET", "/a/../b", "segment"),
+        ("GET", "/a/%2E%2e/b", "segment"),
+        ("GET", "/a\r\nHost: x", "control character"),
+        ("GET", "/a#b", "'#'"),
+        ("GET", "", "not empty"),
+        ("G ET", "/a", "not an HTTP method"),
+        ("", "/a", "not an HTTP method"),
+    ],
+)
+async def test_requests_of_ones_own_go_nowhere_else(method: str, path: str, words: str) -> None:
+    def refuse(request: Request) -> Response:
+        raise AssertionError("sent")
+
+    async with Session(api_key="key", transport=MemoryTransport(refuse)) as session:
+        with pytest.raises(ConfigurationError) as caught:
+            await session.request(method, path)
+        assert words in str(caught.value)
+        for bad in (object(), float("nan"), {1j: 2}):
+            with pytest.raises(ConfigurationError, match="json cannot be sent"):
+                await session.request("POST", "/a", json=bad)

@@ -1,0 +1,370 @@
+"""A canary for a key: it is sent, and shows up nowhere else, whatever goes wrong."""
+
+import asyncio
+import copy
+import gc
+import io
+import logging
+import pickle
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from handinger_async import APIError, Attempt, ConfigurationError, HandingerError, RetryPolicy, Session, Timeouts
+from handinger_async.http import Endpoint
+from handinger_async.operations import CreateWorker, RetrieveWorker
+from handinger_async.transports.aiohttp import AiohttpTransport
+
+from .service import Service, ok
+from .wire import WireRequest, answer, chunked, reset, wire_server
+
+KEY = "sk-canary-1234567890"
+PROMPT = "prompt-canary: what the user asks"
+ANSWER = "answer-canary: what the worker says"
+
+
+def shown(error: BaseException) -> str:
+    """All that a debugger, a log or an error tracker may show of an exception."""
+    seen: list[BaseException] = []
+    todo: list[BaseException | None] = [error]
+    text = []
+    while todo:
+        current = todo.pop()
+        if current is None or current in seen:
+            continue
+        seen.append(current)
+        todo += [current.__cause__, current.__context__]
+        text += [str(current), repr(current), repr(current.args), repr(vars(current))]
+        text += traceback.TracebackException.from_exception(current, capture_locals=True).format()
+        frame = current.__traceback__
+        while frame is not None:
+            text += [f"{name} = {value!r}" for name, value in frame.tb_frame.f_locals.items()]
+            ours = [
+                value for value in frame.tb_frame.f_locals.values() if type(value).__module__.startswith("handinger")
+            ]
+            text += [repr(vars(value)) for value in ours if hasattr(value, "__dict__")]
+            frame = frame.tb_next
+    return "\n".join(text)
+
+
+async def fail_before(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+    reset(writer)
+
+
+async def fail_within(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\ndata: a\n\n")
+    await writer.drain()
+    await asyncio.sleep(0.01)
+    reset(writer)
+
+
+async def garbage(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"garbage\r\n\r\n")
+
+
+async def refuse(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(answer(b'{"message": "no"}', status="401 Unauthorized"))
+
+
+async def silence(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(100)
+
+
+async def nonsense(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(answer(b"[]"))
+
+
+async def collect(session: Session) -> Any:
+    async with session.workers.stream_updates("w") as events:
+        return [event async for event in events]
+
+
+CALLS: list[Callable[[Session], Any]] = [
+    lambda session: session.workers.retrieve("w"),
+    lambda session: session.workers.create(input=PROMPT),
+    collect,
+    lambda session: session.workers.retrieve_file("f", worker_id="w").read(),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("reply", [fail_before, fail_within, garbage, refuse, silence, nonsense])
+async def test_no_failure_on_the_wire_shows_the_key(reply: Any, call: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    asyncio.get_running_loop().set_debug(True)
+    attempts: list[Attempt] = []
+    async with (
+        wire_server(reply) as server,
+        Session(
+            api_key=KEY,
+            base_url=server.url,
+            retry=RetryPolicy(max_retries=1, initial_delay=0),
+            timeouts=Timeouts(attempt=0.1),
+            observe=attempts.append,
+        ) as session,
+    ):
+        try:
+            await call(session)
+        except HandingerError as caught:
+            error = caught
+            text = shown(error)
+        else:
+            assert call is CALLS[3]  # to a download, nonsense is a file
+            text = ""
+    assert server.requests[0].header("authorization") == [f"Bearer {KEY}"]
+    for attempt in attempts:
+        text += repr(attempt)
+        if attempt.error:
+            text += shown(attempt.error)
+    text += caplog.text + "".join(map(repr, (vars(record) for record in caplog.records)))
+    assert KEY not in text
+    assert PROMPT not in caplog.text
+
+
+async def test_no_refused_connection_shows_the_key(unused_tcp_port: int) -> None:
+    async with Session(
+        api_key=KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}", retry=RetryPolicy(max_retries=0)
+    ) as s:
+        for call in CALLS:
+            with pytest.raises(APIError) as caught:
+                await call(s)
+            assert KEY not in shown(caught.value)
+
+
+async def test_no_cancellation_shows_the_key() -> None:
+    async with wire_server(silence) as server, Session(api_key=KEY, base_url=server.url) as session:
+        for call in CALLS:
+            with pytest.raises(TimeoutError) as caught:
+                async with asyncio.timeout(0.05):
+                    await call(session)
+            assert KEY not in shown(caught.value)
+
+
+async def test_no_repr_shows_the_key() -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"{}") if "stream" not in request.target else chunked(b"data: a\n\n", end=False))
+
+    transport = AiohttpTransport(proxy=None)
+    async with (
+        wire_server(reply) as server,
+        Session(
+            api_key=KEY, base_url=server.url, transport=transport, headers={"X-Api-Key": KEY, "Cookie": KEY}
+        ) as session,
+    ):
+        view = session.with_options(headers={"Authorization": f"Bearer {KEY}"})
+        events = view.workers.stream_updates("w")
+        await anext(events)
+        download = session.workers.retrieve_file("f", worker_id="w")
+        await anext(download)
+        seen = {}
+        todo: list[Any] = [session, view, events, download, transport, session.workers]
+        while todo:
+            value = todo.pop()
+            if id(value) in seen or not type(value).__module__.startswith("handinger_async"):
+                continue
+            seen[id(value)] = value
+            todo += list(getattr(value, "__dict__", {}).values())
+            if attrs.has(type(value)):
+                todo += [getattr(value, field.name) for field in attrs.fields(type(value))]
+        assert len(seen) > 10
+        for value in seen.values():
+            assert KEY not in repr(value) + str(value) * (not isinstance(value, str))
+            assert KEY not in f"{vars(value)!r}" if hasattr(value, "__dict__") else True
+        await events.aclose()
+        await download.aclose()
+
+
+async def test_nothing_that_pickles_or_copies_holds_the_key() -> None:
+    async with wire_server(refuse) as server:
+        attempts: list[Attempt] = []
+        session = Session(api_key=KEY, base_url=server.url, headers={"X-Api-Key": KEY}, observe=attempts.append)
+        async with session:
+            with pytest.raises(APIError) as caught:
+                await session.workers.create(input=PROMPT)
+            exchange_error = caught.value
+            for value in (session, session.with_options(), session._caller, session._caller.endpoint):
+                with pytest.raises(TypeError):
+                    pickle.dumps(value)
+        for value in (exchange_error, exchange_error.response, attempts[0], session._caller.options):
+            assert KEY.encode() not in pickle.dumps(value)
+            assert KEY not in repr(copy.deepcopy(value))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        " ",
+        f"{KEY} ",
+        f" {KEY}",
+        f"{KEY}\n",
+        f"{KEY}\r\nX-Evil: 1",
+        f"{KEY}\0",
+        f"{KEY}é",
+        f"{KEY}\t",
+        f"{KEY}\x7f",
+        f"{KEY}\u2028",
+    ],
+)
+@pytest.mark.parametrize("source", ["argument", "environment"])
+def test_keys_that_cannot_be_sent_are_refused_without_being_repeated(
+    key: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if source == "environment":  # a mapping in its place, since the real one cannot hold NUL
+        monkeypatch.setattr("os.environ", {"HANDINGER_API_KEY": key})
+    with pytest.raises(ConfigurationError, match="api_key") as caught:
+        Session(api_key=key if source == "argument" else None)
+    assert KEY not in str(caught.value) + repr(caught.value)
+    with pytest.raises(ConfigurationError) as caught:
+        Endpoint("https://example.com", key)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b"])
+def test_headers_cannot_be_smuggled_in(value: str) -> None:
+    session = Service(ok).session()
+    for make in (
+        lambda: Session(api_key=KEY, headers={"X-A": value}),
+        lambda: session.with_options(headers={"X-A": value}),
+        lambda: session.with_options(idempotency_key=value),
+        lambda: session.with_options(headers={f"X-A{value}": "b"}),
+        lambda: asyncio.run(session.request("GET", "/x", headers={"X-A": value})),
+        lambda: asyncio.run(session.request(f"GET{value}", "/x")),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            make()
+        assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://evil.example/x",
+        "http://evil.example",
+        "//evil.example/x",
+        "///evil.example/x",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "HTTPS://evil.example",
+        "/https://evil.example",
+        "javascript:alert(1)",
+        "@evil.example/x",
+        ".evil.example",
+        "/..//evil.example",
+        "/%2e%2e/x",
+        "/x\r\nHost: evil.example",
+        "/x HTTP/1.1\r\nHost: evil.example",
+        "/x#fragment",
+        "",
+    ],
+)
+async def test_custom_requests_stay_on_the_host(path: str) -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"{}"))
+
+    async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
+        try:
+            await session.request("GET", path)
+        except ConfigurationError:
+            assert not server.requests
+        else:
+            (request,) = server.requests
+            assert request.target.startswith("/")
+            assert not request.target.startswith("//")
+            assert request.header("host") == [server.url.removeprefix("http://")]
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_redirect_is_followed(call: Any, status: str) -> None:
+    async def elsewhere(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"{}"))
+
+    async with wire_server(elsewhere) as evil:
+
+        async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer(b"", status=status, headers=f"Location: {evil.url}/x\r\nSet-Cookie: a=b\r\n"))
+
+        async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
+            with pytest.raises(APIError):
+                await call(session)
+            with pytest.raises(APIError):
+                await call(session)
+        assert not evil.requests
+        assert len(server.requests) == 2
+        assert not server.requests[1].header("cookie")
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "netrc"
+    path.write_text("default login somebody password else\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+
+
+@pytest.mark.usefixtures("netrc")
+@pytest.mark.parametrize("own", ["none", "trust_env", "auth", "header"])
+async def test_a_netrc_or_an_auth_of_aiohttps_does_not_replace_the_key(own: str) -> None:
+    import aiohttp
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"{}"))
+
+    options: dict[str, Any] = {
+        "none": {},
+        "trust_env": {"trust_env": True},
+        "header": {"headers": {"Authorization": "Basic x"}},
+        "auth": {},
+    }[own]
+    async with wire_server(reply) as server, aiohttp.ClientSession(**options) as given:
+        if own == "auth":  # its argument is deprecated, but there
+            with pytest.warns(DeprecationWarning, match="BasicAuth"):
+                given._default_auth = aiohttp.BasicAuth("somebody", "else")
+        transport = AiohttpTransport(None if own == "none" else given)
+        async with Session(api_key=KEY, base_url=server.url, transport=transport) as session:
+            await session.request("GET", "/x")
+            await session.request("POST", "/x", json={})
+    for request in server.requests:
+        assert request.header("authorization") == [f"Bearer {KEY}"]
+
+
+async def test_prompts_and_answers_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        if request.header("accept") == ["text/event-stream"]:
+            writer.write(chunked(f"data: {ANSWER}\n\n".encode()))
+        elif request.method == "POST":
+            writer.write(answer(f'{{"message": "{ANSWER}"}}'.encode(), status="422 No"))
+        else:
+            writer.write(answer(f'{{"id": "{ANSWER}"}}'.encode()))
+
+    async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
+        async with session.workers.create(input=PROMPT, stream=True) as events:
+            assert [str(event) async for event in events] == [ANSWER]
+        for operation in (CreateWorker(input=PROMPT), RetrieveWorker("w")):
+            with pytest.raises(APIError):
+                await session.send(operation)
+        await session.request("GET", "/x", query={"q": PROMPT})
+    assert "POST /api/workers: 422" in caplog.text
+    everything = caplog.text + "".join(repr(vars(record)) for record in caplog.records if record.name != "asyncio")
+    assert KEY not in everything
+    assert PROMPT not in caplog.text
+    assert ANSWER not in caplog.text
+
+
+def test_no_canary_is_left_where_the_interpreter_prints_exceptions() -> None:
+    """The last line of defence: a program that dies prints the traceback, with nothing in it."""
+    stream = io.StringIO()
+    try:
+        Session(api_key=f"{KEY}\n")
+    except ConfigurationError:
+        traceback.print_exception(*sys.exc_info(), file=stream)
+    assert KEY not in stream.getvalue().replace(f'Session(api_key=f"{KEY}', "")
+    gc.collect()

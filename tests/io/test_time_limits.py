@@ -1,0 +1,288 @@
+"""Timeouts: each holds, over all that it is said to, and none where there is none; on virtual time, once for real."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handinger_async import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+    InternalServerError,
+    RetryPolicy,
+    Session,
+    StreamInterruptedError,
+    Timeouts,
+)
+from handinger_async.http import Request, Response
+from handinger_async.testing.virtual_time import run
+from handinger_async.transports.memory import MemoryTransport, StreamingResponse
+
+from .service import SSE, Service, ok, seconds, trickle
+from .wire import WireRequest, wire_server
+
+FOREVER = 10.0**9
+
+
+async def collect(session: Session) -> Any:
+    async with session.workers.stream_updates("w") as events:
+        return [event async for event in events]
+
+
+async def iterate(session: Session) -> Any:
+    async with session.workers.retrieve_file("f", worker_id="w") as file:
+        return [chunk async for chunk in file]
+
+
+def read(session: Session) -> Any:
+    return session.workers.retrieve_file("f", worker_id="w").read()
+
+
+def retrieve(session: Session) -> Any:
+    return session.workers.retrieve("w")
+
+
+def custom(session: Session) -> Any:
+    return session.request("GET", "/x")
+
+
+CALLS = [retrieve, custom, collect, iterate, read]
+WHOLE = [retrieve, custom]
+STREAMED = [collect, iterate, read]
+once = RetryPolicy(max_retries=0)
+
+
+@pytest.mark.parametrize("value", [0, -1, 0.0, -math.inf, math.nan, True, "5", [1]])
+@pytest.mark.parametrize("name", ["connect", "attempt", "idle", "deadline"])
+def test_what_is_not_above_zero_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        Timeouts(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["connect", "attempt", "idle", "deadline"])
+def test_infinity_is_none(name: str) -> None:
+    assert getattr(Timeouts(**{name: math.inf}), name) is None
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    assert Timeouts() == Timeouts(connect=5.0, attempt=60.0, idle=300.0, deadline=None)
+
+
+@pytest.mark.parametrize("wrong", [5, {"attempt": 5}, "5"])
+def test_options_of_a_wrong_type_are_refused_at_once(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="timeouts must be a Timeouts"):
+        Session(api_key="key", timeouts=wrong)
+    with pytest.raises(ConfigurationError, match="retry must be a RetryPolicy"):
+        Session(api_key="key").with_options(retry=wrong)
+
+
+# One attempt ##########################################################################################################
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_attempt_without_an_answer_ends_in_time_and_is_repeated(call: Callable[[Session], Any]) -> None:
+    async def main() -> None:
+        service = Service(FOREVER)
+        async with service.session(timeouts=Timeouts(attempt=7), retry=RetryPolicy(initial_delay=0)) as session:
+            with pytest.raises(APITimeoutError, match="within 7 s"):
+                await call(session)
+        assert service.times == [0, 7, 14]
+        assert seconds() == 21
+
+    run(main())
+
+
+@pytest.mark.parametrize("call", WHOLE)
+def test_the_body_counts_to_the_attempt_where_it_is_read_whole(call: Callable[[Session], Any]) -> None:
+    async def main() -> None:
+        async with Service(trickle(b"x" * 1000)).session(retry=once) as session:
+            with pytest.raises(APITimeoutError):
+                await call(session)
+        assert seconds() == 60
+
+    run(main())
+
+
+@pytest.mark.parametrize("call", STREAMED)
+def test_the_body_of_a_stream_or_a_file_may_take_longer_than_an_attempt(call: Callable[[Session], Any]) -> None:
+    async def main() -> None:
+        async with Service(trickle(b"x:" * 500, headers=SSE)).session(retry=once) as session:
+            await call(session)
+        assert seconds() == 1000
+
+    run(main())
+
+
+@pytest.mark.parametrize("call", STREAMED)
+def test_but_not_fall_silent_for_longer_than_idle(call: Callable[[Session], Any]) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b": a\n"
+        await asyncio.sleep(9)
+        yield b": b\n"
+        await asyncio.sleep(FOREVER)
+
+    async def main() -> None:
+        service = Service(StreamingResponse(200, SSE, chunks()))
+        async with service.session(retry=once, timeouts=Timeouts(idle=10)) as session:
+            with pytest.raises(APIConnectionError, match="no byte for 10 s"):
+                await call(session)
+        assert seconds() == 19
+
+    run(main())
+
+
+# Everything together ##################################################################################################
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "answer",
+    [FOREVER, lambda request: trickle(b"x:" * 500, headers=SSE), lambda request: trickle(b"x" * 1000, 500)],
+)
+def test_the_deadline_holds_over_headers_and_bodies(call: Callable[[Session], Any], answer: Any) -> None:
+    async def main() -> None:
+        service = Service(answer)
+        async with service.session(timeouts=Timeouts(attempt=None, idle=None, deadline=30)) as session:
+            with pytest.raises((APITimeoutError, StreamInterruptedError)) as caught:
+                await call(session)
+            assert seconds() == 30
+            assert "deadline" in str(caught.value)
+        assert len(service.requests) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_deadline_holds_over_attempts_and_pauses(call: Callable[[Session], Any]) -> None:
+    async def main() -> None:
+        async def slow(request: Request) -> Response:
+            await asyncio.sleep(9)
+            return Response(500)
+
+        times = []
+        retry = RetryPolicy(max_retries=99, initial_delay=4, max_delay=4)
+        session = Session(
+            api_key="key",
+            transport=MemoryTransport(slow),
+            timeouts=Timeouts(deadline=30),
+            retry=retry,
+            observe=lambda attempt: times.append(attempt.elapsed),
+        )
+        async with session:
+            with pytest.raises((APITimeoutError, InternalServerError)):
+                await call(session)
+        assert 22 <= seconds() <= 30
+        assert len(times) == 3
+
+    run(main())
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("none", [None, math.inf])
+def test_none_and_infinity_wait_for_ever(call: Callable[[Session], Any], none: Any) -> None:
+    async def main() -> None:
+        async def chunks() -> AsyncIterator[bytes]:
+            await asyncio.sleep(10**7)
+            yield ok.body if call in WHOLE else b": comment\n"
+
+        service = Service(10**7, StreamingResponse(200, SSE, chunks()))
+        timeouts = Timeouts(connect=none, attempt=none, idle=none, deadline=none)
+        async with service.session(timeouts=timeouts) as session:
+            await call(session)
+        assert seconds() == 2 * 10**7
+
+    run(main())
+
+
+def test_the_callers_own_timeout_stays_the_callers() -> None:
+    async def main() -> None:
+        async with Service(FOREVER).session() as session:
+            for call in CALLS:
+                with pytest.raises(TimeoutError) as caught:
+                    async with asyncio.timeout(3):
+                        await call(session)
+                assert not isinstance(caught.value, APITimeoutError)
+
+    run(main())
+
+
+def test_a_slow_save_ends_at_the_deadline_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = Service(trickle(b"x" * 1000))
+        async with service.session(timeouts=Timeouts(deadline=30)) as session:
+            with pytest.raises(APITimeoutError, match="deadline"):
+                await session.workers.retrieve_file("f", worker_id="w").save(tmp_path / "f")
+        assert not list(tmp_path.iterdir())  # noqa: ASYNC240
+
+    run(main())
+
+
+# For real #############################################################################################################
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_server_that_trickles_is_cut_off_at_the_deadline(call: Callable[[Session], Any]) -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        kind = b"text/event-stream" if request.target.endswith("/stream") else b"application/json"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nContent-Length: 10000\r\n\r\n")
+        while True:
+            writer.write(b":")
+            await asyncio.sleep(0.01)
+
+    async with (
+        wire_server(reply) as server,
+        Session(api_key="key", base_url=server.url, timeouts=Timeouts(deadline=0.15)) as session,
+    ):
+        start = time.monotonic()
+        with pytest.raises((APITimeoutError, StreamInterruptedError)):
+            await call(session)
+        assert 0.1 < time.monotonic() - start < 2
+        await asyncio.wait_for(server.disconnected.wait(), 2)
+        assert len(server.requests) == 1
+        assert not server.open
+
+
+async def test_a_connection_that_does_not_come_about_is_given_up_in_time_and_was_not_sent() -> None:
+    """A listener whose backlog is full does not answer a further SYN."""
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = []
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            fillers.append(filler)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            async with Session(
+                api_key="key",
+                base_url=url,
+                timeouts=Timeouts(connect=0.1),
+                retry=RetryPolicy(max_retries=1, initial_delay=0),
+            ) as session:
+                with pytest.raises(APITimeoutError) as caught:
+                    await session.workers.create(input="x")
+            assert not caught.value.request_sent
+            assert caught.value.attempts == 2
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
+def test_an_error_status_is_not_hidden_by_its_own_slow_body_but_for_the_limit() -> None:
+    async def main() -> None:
+        async with Service(trickle(b"{}", 404)).session() as session:
+            with pytest.raises(APIStatusError):
+                await retrieve(session)
+        assert seconds() == 2
+
+    run(main())
