@@ -1,0 +1,285 @@
+"""`FakeHandinger`: the whole service in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import attrs
+
+from .._json import loads
+from ..codec import decode_request, encode_response, to_json
+from ..errors import ConfigurationError, shorten
+from ..http import DEFAULT_BASE_URL, Headers, Request, Response
+from ..models import (
+    ScheduleCancelResponse,
+    ScheduleListResponse,
+    Worker,
+)
+from ..operations import (
+    EVENT_STREAM,
+    CancelSchedule,
+    ContinueWorker,
+    CreateSchedule,
+    CreateWorker,
+    ListSchedules,
+    Operation,
+    RetrieveWorker,
+    RetrieveWorkerEmail,
+    RetrieveWorkerFile,
+    StreamWorkerUpdates,
+)
+from ..sse import ServerSentEvent, encode_event
+from ..transports.memory import StreamingResponse
+from ._clock import Clock, Ids
+from ._files import serve_file
+from ._refusal import Refusal
+from ._schedules import plan
+from ._state import BUDGETS, KnownSchedule, WorkerState
+from .scripts import Matcher, Script, Step, improvise
+
+__all__ = ["FakeHandinger"]
+
+#: When the service's calendar begins.
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeHandinger:
+    """A Handinger in memory: a handler for `MemoryTransport`, for `serve`, and for whoever has requests to answer.
+
+    ::
+
+        fake = FakeHandinger()
+        async with Session(api_key="any", transport=MemoryTransport(fake)) as session:
+            worker = await session.workers.create(input="What's the weather today in Barcelona?")
+
+    Workers go from pending through running to completed within one to two seconds. They say something made up, or what
+    `script` tells them to. Time is that of the event loop, ids come from the seed: the same calls give the same
+    answers, and in a loop of `handinger_async.testing.virtual_time` hours pass in no time.
+
+    A stream begins with the updates that are stored (those after ``Last-Event-ID``, if that is given), goes on with
+    each as it comes, and ends when the worker has completed its work. Schedules run when their time has come; a
+    recurring one is passed over while its worker is still at work. What is asked for with an ``Idempotency-Key``
+    that was seen before is not performed again.
+
+    Args:
+        seed: Where ids and delays come from.
+        api_keys: The keys that are let in; None for any.
+        start: What the service's calendar shows at the first request; aware of its time zone.
+
+    Attributes:
+        requests: Everything received, in order.
+    """
+
+    def __init__(self, *, seed: int = 0, api_keys: Collection[str] | None = None, start: datetime = START) -> None:
+        if isinstance(api_keys, str):
+            raise ConfigurationError("api_keys must be a collection of keys, not one string")
+        self.requests: list[Request] = []
+        self._api_keys = None if api_keys is None else frozenset(api_keys)
+        self._clock = Clock(start)
+        self._random = Random(seed)  # noqa: S311 - the point is that it can be foretold
+        self._ids = Ids(self._random)
+        self._request_ids = Ids(Random(seed))  # noqa: S311 - its own, so that a repeated request changes no other id
+        self._workers: dict[str, WorkerState] = {}
+        self._scripts: list[Script] = []
+        self._performed: dict[str, tuple[Request, Any]] = {}
+
+    # For the test that uses it ########################################################################################
+
+    @property
+    def workers(self) -> dict[str, Worker]:
+        """All workers as they are now, by id, in the order of their creation."""
+        return {state.id: state.current(DEFAULT_BASE_URL) for state in self._workers.values()}
+
+    def script(self, *steps: Step | str, match: Matcher = None, times: int | None = None) -> None:
+        """Say what workers do: in each run that fits, these steps.
+
+        The first script that fits a run is taken, in the order in which they were given.
+
+        Args:
+            steps: The steps, or just what is said in each. Without any, the worker completes its work at once.
+            match: Which runs: those whose instruction contains this text, or for which this function returns True; None
+                for all.
+            times: For how many of these runs; None for all.
+        """
+        taken = tuple(Step(step) if isinstance(step, str) else step for step in steps)
+        self._scripts.append(Script(taken, match, times))
+
+    def publish(self, worker_id: str, path: str, data: bytes, *, media_type: str | None = None) -> None:
+        """Publish a file of a worker, or a new version of one.
+
+        Args:
+            worker_id: The worker.
+            path: The file's path, such as ``"scratchpad/plan.md"``.
+            data: Its content.
+            media_type: Its type; None to guess it from the path.
+
+        Raises:
+            ConfigurationError: There is no such worker, or the path could not be asked for.
+        """
+        operation = RetrieveWorkerFile(file_path=path, worker_id=worker_id)
+        if operation.worker_id not in self._workers:
+            raise ConfigurationError(f"there is no worker {shorten(worker_id)!r} to publish a file of")
+        self._workers[worker_id].publish(path, data, at=self._clock.now(), media_type=media_type)
+
+    # The service ######################################################################################################
+
+    def __call__(self, request: Request) -> Response | StreamingResponse:
+        """Answer a request.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The answer; a `StreamingResponse` where it is a live stream.
+        """
+        self.requests.append(request)
+        self._clock.now()  # which goes from the first request on, whatever it asks for
+        answer: Response | StreamingResponse
+        try:
+            self._admit(request)
+            operation = self._read(request)
+            answer = self._perform(operation, request)
+        except Refusal as refusal:
+            answer = refusal.response
+        return attrs.evolve(answer, headers=answer.headers | {"X-Request-Id": self._request_ids.new("req")})
+
+    def _admit(self, request: Request) -> None:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key or (self._api_keys is not None and key not in self._api_keys):
+            message = "The API key is missing or unknown."
+            raise Refusal(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
+
+    def _read(self, request: Request) -> Operation[Any]:
+        """Return what is asked for, in a form that can be carried out."""
+        try:
+            operation = decode_request(request)
+        except LookupError as error:
+            raise Refusal(404, "not_found", str(error.args[0])) from None
+        except ValueError as error:
+            if request.method == "POST" and not _is_json(request.body):
+                raise Refusal(400, "malformed_json", f"The body is not JSON: {shorten(str(error), 120)}") from None
+            if request.method != "POST":
+                raise Refusal(400, "bad_request", str(error)) from None
+            raise Refusal(422, "validation_error", str(error)) from None
+        if not getattr(operation, "input", "x").strip():
+            raise Refusal(422, "validation_error", "input is empty")
+        budget = getattr(operation, "budget", None)
+        if budget is not None and budget not in BUDGETS:
+            wanted = ", ".join(BUDGETS)
+            raise Refusal(422, "validation_error", f"budget must be one of {wanted}, not {shorten(repr(budget), 80)}")
+        return operation
+
+    def _perform(self, operation: Operation[Any], request: Request) -> Response | StreamingResponse:
+        match operation:
+            case CreateWorker():
+                state, _ = self._once(request, lambda: self._create(operation))
+                return self._worker(operation, state, 0, request)
+            case RetrieveWorker() | StreamWorkerUpdates():
+                state = self._find(operation.worker_id)
+                return self._worker(operation, state, _resume_at(request, len(state.updates)), request)
+            case ContinueWorker():
+                self._find(operation.worker_id)
+                state, place = self._once(request, lambda: self._continue(operation))
+                return self._worker(operation, state, place, request)
+            case RetrieveWorkerEmail():
+                state = self._find(operation.worker_id)
+                return encode_response(operation, f"{state.id.lower()}@workers.handinger.example")
+            case RetrieveWorkerFile():
+                return self._file(operation, request)
+            case ListSchedules():
+                state = self._find(operation.worker_id)
+                state.advance()
+                schedules = [planned.schedule for planned in state.schedules.values()]
+                return encode_response(operation, ScheduleListResponse(schedules=[*schedules], worker_id=state.id))
+            case CreateSchedule():
+                return encode_response(operation, self._once(request, lambda: self._schedule(operation)))
+            case CancelSchedule():
+                return encode_response(operation, self._once(request, lambda: self._cancel(operation)))
+        raise Refusal(501, "not_implemented", f"{type(operation).__name__} is not implemented here.")
+
+    def _once(self, request: Request, effect: Callable[[], Any]) -> Any:
+        """Return what ``effect`` did; with an idempotency key, what it did the first time."""
+        key = request.headers.get("idempotency-key")
+        if key is None:
+            return effect()
+        if key not in self._performed:
+            self._performed[key] = request, effect()
+        before, result = self._performed[key]
+        if (before.target, before.body) != (request.target, request.body):
+            raise Refusal(422, "idempotency_key_reused", "The Idempotency-Key was used for another request.")
+        return result
+
+    def _find(self, worker_id: str) -> WorkerState:
+        if worker_id not in self._workers:
+            raise Refusal(404, "not_found", f"There is no worker {shorten(worker_id, 120)}.")
+        return self._workers[worker_id]
+
+    def _create(self, operation: CreateWorker) -> tuple[WorkerState, int]:
+        state = WorkerState(self._ids.new("t_org_123_w"), self._clock, self._ids, self._direct)
+        self._workers[state.id] = state
+        return state, state.run(operation.input, operation.budget, due=self._clock.now())
+
+    def _continue(self, operation: ContinueWorker) -> tuple[WorkerState, int]:
+        state = self._workers[operation.worker_id]
+        return state, state.run(operation.input, operation.budget, due=state.advance())
+
+    def _cancel(self, operation: CancelSchedule) -> ScheduleCancelResponse:
+        state = self._find(operation.worker_id)
+        state.advance()
+        if state.schedules.pop(operation.schedule_id, None) is None:
+            raise Refusal(404, "not_found", f"There is no schedule {shorten(operation.schedule_id, 120)}.")
+        return ScheduleCancelResponse(cancelled=True)
+
+    def _direct(self, text: str) -> tuple[Step, ...]:
+        """Return the steps of a run with this instruction."""
+        for script in self._scripts:
+            if script.take(text):
+                return script.steps
+        return improvise(text, self._random)
+
+    def _worker(
+        self, operation: Operation[Any], state: WorkerState, place: int, request: Request
+    ) -> Response | StreamingResponse:
+        """Return the worker, or the stream of its updates from ``place`` on."""
+        base_url = f"http://{request.headers['host']}" if "host" in request.headers else DEFAULT_BASE_URL
+        if not operation.streams:
+            return encode_response(operation, state.current(base_url))
+        headers = Headers({"Content-Type": EVENT_STREAM, "Cache-Control": "no-cache"})
+        return StreamingResponse(200, headers, _events(state, place, base_url))
+
+    def _file(self, operation: RetrieveWorkerFile, request: Request) -> Response:
+        state = self._find(operation.worker_id)
+        version = state.file(operation.file_path, state.advance())
+        if version is None:
+            raise Refusal(404, "not_found", f"There is no file {shorten(operation.file_path, 120)}.")
+        return serve_file(version, request.headers)
+
+    def _schedule(self, operation: CreateSchedule) -> KnownSchedule:
+        state = self._find(operation.worker_id)
+        planned = plan(operation, self._ids.new("sch"), self._clock, state.advance())
+        state.schedules[planned.schedule.id] = planned
+        return planned.schedule
+
+
+async def _events(state: WorkerState, place: int, base_url: str) -> AsyncIterator[bytes]:
+    while (update := await state.wait_for(place)) is not None:
+        place += 1
+        data = to_json(state.show(update, base_url, at=update.at)) if update.data is None else update.data
+        yield encode_event(ServerSentEvent(data, id=str(place)))
+
+
+def _resume_at(request: Request, known: int) -> int:
+    """Return the place to begin a stream at: after the last event that the client has, if it was ours."""
+    last = request.headers.get("last-event-id", "")
+    return int(last) if last.isascii() and last.isdecimal() and int(last) <= known else 0
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        loads(body)
+    except ValueError:
+        return False
+    return True

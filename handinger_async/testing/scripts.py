@@ -1,0 +1,89 @@
+"""What a worker of the in-memory service says and does, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, TypeAlias
+
+import attrs
+
+from ..errors import ConfigurationError
+from ..models import Source
+
+__all__ = ["Matcher", "Script", "Step", "improvise"]
+
+Matcher: TypeAlias = str | Callable[[str], bool] | None
+
+
+def _check_delay(step: Step, field: attrs.Attribute[Any], value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise ConfigurationError(f"{field.name} must be a number of seconds that is not negative, not {value!r}")
+
+
+@attrs.frozen
+class Step:
+    """One update of a worker: an event of its stream, and from then on its state.
+
+    Args:
+        text: Added to what the worker has said in this run.
+        after: Seconds since the step before, or since the run began.
+        files: What it publishes, by path.
+        status: The worker's status from now on; None for ``"running"``, and ``"completed"`` in the last step. A script
+            that ends with another status than ``"completed"`` leaves its worker, and the streams of it, waiting.
+        fields: Other fields of the `Worker` to replace from now on in this run: ``{"error": {"message": "…"}}``.
+        data: What the event says instead of the worker's JSON.
+    """
+
+    text: str = ""
+    after: float = attrs.field(default=0.25, kw_only=True, validator=_check_delay)
+    files: Mapping[str, bytes] = attrs.field(factory=dict, kw_only=True)
+    status: str | None = attrs.field(default=None, kw_only=True)
+    fields: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
+    data: str | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.define
+class Script:
+    """Steps, and the runs that they are for.
+
+    Args:
+        steps: The steps.
+        match: The runs: a part of the instruction, a function that takes it, or None for all.
+        times: For how many of these runs; None for all.
+    """
+
+    steps: tuple[Step, ...]
+    match: Matcher
+    times: int | None
+
+    def take(self, text: str) -> bool:
+        """Return whether the script is for a run with this instruction, and count it."""
+        fits = self.match(text) if callable(self.match) else self.match is None or self.match in text
+        if not fits or self.times == 0:
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+def improvise(text: str, random: Random) -> tuple[Step, ...]:
+    """Return the steps of a run that nobody has scripted: a plan, a few words, an end.
+
+    Args:
+        text: The instruction.
+        random: Where the delays come from.
+    """
+
+    def soon() -> float:
+        return round(random.uniform(0.15, 0.3), 3)
+
+    source = Source(id="src_1", type="url", url="https://example.com/", title="An example")
+    plan = f"# Plan\n\n1. Read the question: {text}\n2. Make up an answer.\n"
+    return (
+        Step(after=soon()),
+        Step(after=soon(), files={"scratchpad/plan.md": plan.encode("utf-8", "replace")}),
+        Step("This answer is made up by the in-memory service. ", after=soon(), fields={"sources": [source]}),
+        Step(f"You asked: {text}", after=soon()),
+        Step(" For a real answer, ask the real service.", after=soon()),
+    )

@@ -1,0 +1,136 @@
+"""The vendor's own client runs each of its operations against the local server.
+
+It runs in a tox environment of its own, since the client brings an HTTP stack of its own.
+"""
+
+import asyncio
+import queue
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+vendor = pytest.importorskip("handinger", reason="the vendor's client is not installed: tox -e interop")
+
+from handinger_async.codec import decode_request  # noqa: E402
+from handinger_async.operations import (  # noqa: E402
+    OPERATIONS,
+    CreateWorker,
+    RetrieveWorker,
+)
+from handinger_async.testing import FakeHandinger, serve  # noqa: E402
+from handinger_async.testing.faults import Cut, FaultyHandler, Status  # noqa: E402
+
+
+class Desk:
+    """The service in a thread of its own, since the vendor's client blocks."""
+
+    def __init__(self, *faults):
+        self.fake = FakeHandinger(api_keys=["key"])
+        self.handler = FaultyHandler(self.fake, *faults)
+
+    def __enter__(self):
+        started = queue.Queue()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(started)))
+        self._thread.start()
+        url, self._loop, self._stop = started.get(timeout=10)
+        self.client = vendor.Handinger(api_key="key", base_url=url)
+        return self
+
+    def __exit__(self, *exc):
+        self.client.close()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    async def _serve(self, started):
+        stop = asyncio.Event()
+        async with serve(self.handler) as url:
+            started.put((url, asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    def done(self, worker_id):
+        """Wait for a worker to complete its work, as the vendor's users do, and return it."""
+        for _ in self.client.workers.stream_updates(worker_id):
+            pass
+        return self.client.workers.retrieve(worker_id)
+
+
+@pytest.fixture
+def desk():
+    with Desk() as desk:
+        yield desk
+
+
+def test_every_operation_is_run(desk):
+    workers = desk.client.workers
+    worker = workers.create(input="What's the weather today in Barcelona?", budget="low")
+    assert worker.status == "pending"
+    updates = list(workers.stream_updates(worker.id))
+    assert len(updates) == 6
+    done = workers.retrieve(worker.id)
+    assert (done.status, done.running, done.object) == ("completed", False, "worker")
+    assert "Barcelona" in done.output_text
+    assert done.output[0].content[0].text == done.output_text
+    assert done.usage.total_tokens > 0
+    assert done.costs.internal_cost_usd > 0
+    assert done.files[0].filename == "scratchpad/plan.md"
+    assert workers.retrieve_file("scratchpad/plan.md", worker_id=worker.id).read().startswith(b"# Plan")
+    assert "@" in workers.retrieve_email(worker.id)
+    assert workers.continue_(worker.id, input="And tomorrow?").status == "pending"
+    assert "tomorrow" in desk.done(worker.id).output_text
+    whens = [
+        {"date": datetime(2030, 1, 1, tzinfo=UTC), "type": "scheduled"},
+        {"delay_in_seconds": 3600, "type": "delayed"},
+        {"cron": "0 9 * * *", "type": "cron"},
+        {"interval_seconds": 3600, "type": "interval"},
+    ]
+    made = [workers.schedules.create(worker.id, input="again", when=when, budget="high") for when in whens]
+    assert made[0].next_run_at == datetime(2030, 1, 1, tzinfo=UTC)
+    listed = workers.schedules.list(worker.id)
+    assert [schedule.id for schedule in listed.schedules] == [schedule.id for schedule in made]
+    assert workers.schedules.cancel(made[0].id, worker_id=worker.id).cancelled
+    assert len(workers.schedules.list(worker.id).schedules) == 3
+    asked = [decode_request(request) for request in desk.fake.requests]
+    assert {type(operation) for operation in asked} == set(OPERATIONS)
+
+
+def test_streams_of_create_and_retrieve_are_read(desk):
+    text = desk.client.workers.create(input="x", stream=True)
+    assert str(text).count("data: ") == 6
+    assert desk.fake.requests[-1].body == b'{"input":"x","stream":true}'
+    (worker_id,) = desk.fake.workers
+    assert str(desk.client.workers.retrieve(worker_id, stream=True)).count("data: ") == 6
+    assert decode_request(desk.fake.requests[-1]) == RetrieveWorker(worker_id=worker_id, stream=True)
+
+
+def test_the_asynchronous_client_too(desk):
+    async def main():
+        async with vendor.AsyncHandinger(api_key="key", base_url=str(desk.client.base_url)) as client:
+            worker = await client.workers.create(input="x")
+            return [update async for update in await client.workers.stream_updates(worker.id)]
+
+    assert len(asyncio.run(main())) == 6
+
+
+def test_errors_arrive_as_its_own(desk):
+    with pytest.raises(vendor.NotFoundError) as failure:
+        desk.client.workers.retrieve("nobody")
+    assert failure.value.body["error"]["code"] == "not_found"
+    with pytest.raises(vendor.UnprocessableEntityError):
+        desk.client.workers.create(input="x", budget="odd")
+    with pytest.raises(vendor.AuthenticationError):
+        desk.client.with_options(api_key="wrong").workers.create(input="x")
+
+
+def test_its_retries_are_seen():
+    with Desk(Status(503, retry_after=0.01, times=2)) as desk:
+        assert desk.client.workers.create(input="x").status == "pending"
+        assert [type(fault) for _, fault in desk.handler.injected] == [Status, Status]
+
+
+def test_a_cut_answer_to_a_create_is_a_connection_error_and_what_it_costs_is_seen():
+    with Desk(Cut(100, on=CreateWorker, times=None)) as desk:
+        with pytest.raises(vendor.APIConnectionError):
+            desk.client.workers.create(input="x")
+        assert len(desk.fake.workers) == 3

@@ -1,0 +1,41 @@
+"""The kit costs what is used of it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from handinger_async import testing
+
+
+def loaded(statement):
+    """Return which of the heavy modules a fresh interpreter has loaded after a statement."""
+    heavy = "('aiohttp', 'hypothesis', 'pytest')"
+    program = f"import sys\n{statement}\nprint(*(name for name in {heavy} if name in sys.modules))"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("statement", "modules"),
+    [
+        ("import handinger_async.testing", []),
+        ("from handinger_async.testing import FakeHandinger; FakeHandinger()", []),
+        ("from handinger_async.testing.faults import FaultyHandler", []),
+        ("from handinger_async.testing.recording import ReplayTransport", []),
+        ("from handinger_async.testing.virtual_time import run", []),
+        ("from handinger_async.testing.cli import serve_command", []),
+        ("from handinger_async.testing import serve", ["aiohttp"]),
+        ("from handinger_async.testing import check_transport", ["aiohttp"]),
+    ],
+)
+def test_what_is_not_used_is_not_imported(statement, modules):
+    assert loaded(statement) == modules
+
+
+def test_public_names_are_listed_and_there():
+    assert testing.__all__ == sorted(testing.__all__)
+    for name in testing.__all__:
+        assert getattr(testing, name) is getattr(testing, name)
+        assert name in dir(testing)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = testing.nothing

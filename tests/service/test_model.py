@@ -1,0 +1,209 @@
+"""A session, a service and faults between them against a plain model: nothing is lost, nothing is done twice.
+
+The model knows what a run takes (one second), and when schedules are due; all times are whole seconds.
+"""
+
+import asyncio
+import itertools
+
+import attrs
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from handinger_async import DelayedWhen, IntervalWhen, NotFoundError, RetryPolicy, Session, StreamInterruptedError
+from handinger_async.testing import FakeHandinger
+from handinger_async.testing.fake import START
+from handinger_async.testing.faults import Cut, Drop, FaultyHandler, Refuse, Status, Trickle
+from handinger_async.testing.scripts import Step
+from handinger_async.testing.virtual_time import VirtualTimeLoop
+from handinger_async.transports.memory import MemoryTransport
+
+TEXTS = st.sampled_from(["sun", "rain", "snow"])
+
+
+@attrs.define
+class Planned:
+    due: int
+    every: int | None
+    text: str
+
+
+@attrs.define
+class Modelled:
+    runs: list[tuple[int, str]] = attrs.field(factory=list)
+    schedules: dict[str, Planned] = attrs.field(factory=dict)
+
+    @property
+    def free_at(self):
+        return self.runs[-1][0] + 1 if self.runs else 0
+
+    def run(self, due, text):
+        self.runs.append((max(due, self.free_at), text))
+
+    def advance(self, now):
+        while ready := [
+            (plan.due, place, key) for place, (key, plan) in enumerate(self.schedules.items()) if plan.due <= now
+        ]:
+            due, _, key = min(ready)
+            plan = self.schedules[key]
+            if plan.every is None:
+                del self.schedules[key]
+            else:
+                plan.due += plan.every
+            if plan.every is None or due >= self.free_at:
+                self.run(due, plan.text)
+
+
+class Conversation(RuleBasedStateMachine):
+    workers = Bundle("workers")
+    schedules = Bundle("schedules")
+
+    def __init__(self):
+        super().__init__()
+        self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+        self.fake = FakeHandinger()
+        self.fake.script(Step("done", after=1))
+        self.handler = FaultyHandler(self.fake)
+        self.session = Session(
+            api_key="k",
+            transport=MemoryTransport(self.handler),
+            retry=RetryPolicy(max_retries=1000, initial_delay=0),
+        )
+        self.keys = itertools.count()
+        self.model = {}
+        with pytest.raises(NotFoundError):  # the calendar begins with the first request
+            self.await_(self.session.workers.retrieve("nobody"))
+
+    def teardown(self):
+        self.await_(self.session.aclose())
+        self.runner.close()
+
+    def await_(self, work):
+        async def main():
+            return await work
+
+        return self.runner.run(main())
+
+    def once(self):
+        """Return the workers of a view that makes it safe to repeat what it sends."""
+        return self.session.with_options(idempotency_key=f"key-{next(self.keys)}").workers
+
+    def now(self):
+        now = self.runner.get_loop().time()
+        assert now == pytest.approx(round(now), abs=1e-3)
+        for modelled in self.model.values():
+            modelled.advance(round(now))
+        return round(now)
+
+    @rule(target=workers, text=TEXTS)
+    def create(self, text):
+        worker = self.await_(self.once().create(input=text))
+        assert worker.id not in self.model
+        self.model[worker.id] = Modelled()
+        self.model[worker.id].run(self.now(), text)
+        return worker.id
+
+    @rule(worker_id=workers, text=TEXTS)
+    def continue_(self, worker_id, text):
+        now = self.now()
+        assert self.await_(self.once().continue_(worker_id, input=text)).id == worker_id
+        self.model[worker_id].run(now, text)
+
+    @rule(target=schedules, worker_id=workers, text=TEXTS, seconds=st.integers(0, 5))
+    def delay(self, worker_id, text, seconds):
+        when = DelayedWhen(delay_in_seconds=seconds)
+        return self.plan(worker_id, text, when, Planned(self.now() + seconds, None, text))
+
+    @rule(target=schedules, worker_id=workers, text=TEXTS, seconds=st.integers(1, 5))
+    def repeat(self, worker_id, text, seconds):
+        when = IntervalWhen(interval_seconds=seconds)
+        return self.plan(worker_id, text, when, Planned(self.now() + seconds, seconds, text))
+
+    def plan(self, worker_id, text, when, planned):
+        made = self.await_(self.once().schedules.create(worker_id, input=text, when=when))
+        assert (made.next_run_at - START).total_seconds() == planned.due
+        self.model[worker_id].schedules[made.id] = planned
+        return worker_id, made.id
+
+    @rule(schedule=consumes(schedules))
+    def cancel(self, schedule):
+        worker_id, schedule_id = schedule
+        self.now()
+        known = self.model[worker_id].schedules.pop(schedule_id, None)
+        cancelling = self.once().schedules.cancel(schedule_id, worker_id=worker_id)
+        if known is None:
+            with pytest.raises(NotFoundError):
+                self.await_(cancelling)
+        else:
+            assert self.await_(cancelling).cancelled
+
+    @rule(worker_id=workers)
+    def list_schedules(self, worker_id):
+        self.now()
+        listed = self.await_(self.session.workers.schedules.list(worker_id)).schedules
+        shown = {schedule.id: (schedule.next_run_at - START).total_seconds() for schedule in listed}
+        assert shown == {key: planned.due for key, planned in self.model[worker_id].schedules.items()}
+
+    @rule(worker_id=workers)
+    def watch(self, worker_id):
+        self.now()
+        count = 2 * len(self.model[worker_id].runs)  # recurring runs may follow each other for ever
+
+        async def main():
+            while True:
+                try:
+                    async with self.session.workers.stream_updates(worker_id) as events:
+                        return [(await anext(events)).id for _ in range(count)]
+                except StreamInterruptedError as error:
+                    if error.events_seen:  # before, there is no id to go on after
+                        raise
+
+        assert self.await_(main()) == [str(number) for number in range(1, count + 1)]
+
+    @rule(seconds=st.integers(1, 10))
+    def clock(self, seconds):
+        self.await_(asyncio.sleep(seconds))
+
+    @rule(
+        fault=st.sampled_from([Refuse, Drop])
+        | st.sampled_from([429, 500, 503]).map(lambda status: lambda **common: Status(status, retry_after=0, **common))
+        | st.integers(0, 2000).map(lambda at: lambda **common: Cut(at, **common))
+        | st.integers(1, 2000).map(lambda size: lambda **common: Trickle(size, 0, **common)),
+        times=st.integers(1, 3),
+        skip=st.integers(0, 2),
+    )
+    def disturb(self, fault, times, skip):
+        self.handler.faults.append(fault(times=times, skip=skip))
+
+    @rule(worker_id=workers)
+    def retrieve(self, worker_id):
+        now = self.now()
+        worker = self.await_(self.session.workers.retrieve(worker_id))
+        self.check(worker, now)
+        assert worker == self.await_(self.look())[worker_id]
+
+    @invariant()
+    def the_service_did_what_it_was_asked_to_and_nothing_twice(self):
+        now = self.now()
+        shown = self.await_(self.look())
+        assert list(shown) == list(self.model)
+        for worker in shown.values():
+            self.check(worker, now)
+
+    async def look(self):
+        return self.fake.workers
+
+    def check(self, worker, now):
+        modelled = self.model[worker.id]
+        begun = [text for begin, text in modelled.runs if begin <= now]
+        assert [message["content"] for message in worker.messages if message["role"] == "user"] == begun
+        last = max(begin for begin, _ in modelled.runs if begin <= now)
+        assert worker.status == ("completed" if now >= last + 1 else "pending")
+
+
+Conversation.TestCase.settings = settings(
+    max_examples=50, stateful_step_count=40, deadline=None, phases=[Phase.generate, Phase.shrink]
+)
+TestConversation = Conversation.TestCase

@@ -1,0 +1,76 @@
+"""The fixtures work for whoever turns them on: with pytest-asyncio in both its modes, and with pytest-aiohttp."""
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = 'pytest_plugins = ["handinger_async.testing.pytest_plugin"]'
+
+TESTS = """
+import asyncio
+import time
+
+import pytest
+
+from handinger_async import Session
+
+{mark}
+
+
+async def test_a_session_over_a_fake(handinger, fake_handinger):
+    worker = await handinger.workers.create(input="x")
+    assert list(fake_handinger.workers) == [worker.id]
+
+
+async def test_the_fake_is_fresh(fake_handinger):
+    assert fake_handinger.requests == []
+
+
+async def test_a_server(handinger_server, fake_handinger):
+    async with Session(api_key="k", base_url=handinger_server) as session:
+        await session.workers.create(input="x")
+    assert len(fake_handinger.requests) == 1
+
+
+async def test_virtual_time(handinger, virtual_time):
+    begin = time.monotonic()
+    await asyncio.sleep(36000)
+    assert time.monotonic() - begin < 60
+    assert virtual_time is asyncio.get_running_loop()
+
+
+async def test_real_time():
+    assert type(asyncio.get_running_loop()).__name__ != "VirtualTimeLoop"
+
+
+def test_plain(fake_handinger):
+    assert fake_handinger.workers == {{}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "mark"),
+    [
+        (["-p", "no:aiohttp", "--asyncio-mode=strict"], "pytestmark = pytest.mark.asyncio"),
+        (["-p", "no:aiohttp", "--asyncio-mode=auto"], ""),
+        (["--asyncio-mode=auto"], ""),
+    ],
+    ids=["strict", "auto", "pytest-aiohttp"],
+)
+def test_the_fixtures_work(pytester, options, mark):
+    pytester.makeconftest(CONFTEST)
+    pytester.makeini("[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function")
+    pytester.makepyfile(TESTS.format(mark=mark))
+    warned = ["-W", "ignore::pytest.PytestWarning"] if mark else []  # a plain test under a mark for async ones
+    result = pytester.runpytest_subprocess(*options, *warned)
+    result.assert_outcomes(passed=6)
+
+
+def test_without_the_right_loop_virtual_time_says_what_it_needs(pytester):
+    pytester.makeconftest(
+        CONFTEST + "\nimport asyncio\ndef pytest_asyncio_loop_factories(): return {'mine': asyncio.new_event_loop}"
+    )
+    pytester.makepyfile("async def test_it(virtual_time): pass")
+    result = pytester.runpytest_subprocess("--asyncio-mode=auto")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*virtual_time needs pytest-asyncio*"])

@@ -1,0 +1,254 @@
+"""What was recorded is replayed piece by piece; no secret is written; what differs is said."""
+
+import asyncio
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handinger_async import APIConnectionError, APITimeoutError, ConfigurationError, NotFoundError, RetryPolicy, Session
+from handinger_async.http import Request, Response
+from handinger_async.testing import FakeHandinger
+from handinger_async.testing._scrubber import Scrubber
+from handinger_async.testing.faults import Cut, FaultyHandler, Refuse
+from handinger_async.testing.recording import RecordingTransport, ReplayMismatchError, ReplayTransport
+from handinger_async.testing.virtual_time import run
+from handinger_async.transports.memory import MemoryTransport, StreamingResponse
+
+KEY = "sk-very-secret"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "recording.json"
+
+
+async def converse(session):
+    """Use everything, and return all that was seen."""
+    seen = []
+    worker = await session.workers.create(input="What's the “weather”?")
+    async with session.workers.stream_updates(worker.id) as events:
+        seen += [event async for event in events]
+    seen.append(await session.workers.retrieve(worker.id))
+    seen.append(await session.workers.retrieve_email(worker.id))
+    seen.append(await session.workers.retrieve_file("data.bin", worker_id=worker.id).read())
+    with pytest.raises(NotFoundError) as failure:
+        await session.workers.retrieve("nobody")
+    seen.append((str(failure.value), failure.value.request_id))
+    return seen
+
+
+async def record(path, handler, talk=converse, **kwargs):
+    transport = RecordingTransport(MemoryTransport(handler), path, **kwargs)
+    async with Session(api_key=KEY, transport=transport, retry=RetryPolicy(max_retries=0)) as session:
+        return await talk(session)
+
+
+async def replay(path, talk=converse):
+    transport = ReplayTransport(path)
+    async with Session(api_key="other", transport=transport, retry=RetryPolicy(max_retries=0)) as session:
+        result = await talk(session)
+    assert transport.unused == []
+    return result
+
+
+def publishing():
+    fake = FakeHandinger()
+    fake.script("It rains.", match=lambda _: True)
+
+    def handler(request):
+        answer = fake(request)
+        for worker_id in fake.workers:
+            fake.publish(worker_id, "data.bin", b"\x00\xff" * 10)
+        return answer
+
+    return handler
+
+
+def test_what_was_recorded_is_replayed(path):
+    assert run(record(path, publishing())) == run(replay(path))
+
+
+def test_the_file_can_be_read_and_holds_no_key(path):
+    run(record(path, publishing()))
+    text = path.read_text("utf-8")
+    assert KEY not in text
+    assert "What's the “weather”?" in text
+    first = json.loads(text)["exchanges"][0]
+    assert first["request"]["method"] == "POST"
+    assert first["request"]["headers"]["Authorization"] == "***"
+    assert first["request"]["body"] == {"json": {"input": "What's the “weather”?"}}
+    assert first["response"]["status"] == 200
+    assert first["response"]["end"] == "complete"
+
+
+@given(chunks=st.lists(st.binary(min_size=1), max_size=6))
+def test_the_pieces_of_a_body_stay_what_they_were(tmp_path_factory, chunks):
+    path = tmp_path_factory.mktemp("recordings") / "recording.json"
+
+    async def pieces(transport):
+        response = await transport.open(None, Request("GET", "/"), connect_timeout=None)
+        read = []
+        while chunk := await response.read_chunk():
+            read.append(chunk)
+        await response.aclose()
+        await transport.aclose()
+        return read
+
+    handler = lambda _: StreamingResponse(200, {}, iter(chunks))  # noqa: E731
+    assert run(pieces(RecordingTransport(MemoryTransport(handler), path))) == chunks
+    assert run(pieces(ReplayTransport(path))) == chunks
+
+
+def test_failures_are_replayed_too(path):
+    async def talk(session):
+        seen = []
+        for _ in range(2):
+            with pytest.raises(APIConnectionError) as failure:
+                await session.workers.create(input="x")
+            seen.append((str(failure.value), failure.value.request_sent))
+        return seen
+
+    handler = FaultyHandler(FakeHandinger(), Refuse(), Cut(10))
+    recorded = run(record(path, handler, talk))
+    assert recorded == run(replay(path, talk))
+    assert [sent for _, sent in recorded] == [False, True]
+
+
+def test_a_timeout_of_the_transport_s_stays_a_timeout(path):
+    def handler(_):
+        raise APITimeoutError("too slow", request_sent=False)
+
+    async def talk(session):
+        with pytest.raises(APITimeoutError, match="too slow"):
+            await session.workers.retrieve("w")
+
+    run(record(path, handler, talk))
+    run(replay(path, talk))
+
+
+def test_a_stream_that_was_left_early_can_be_left_early_again_and_not_later(path):
+    async def leave_after(count, session):
+        async with session.workers.create(input="x", stream=True) as events:
+            return [(await anext(events)).id for _ in range(count)]
+
+    run(record(path, FakeHandinger(), lambda session: leave_after(2, session)))
+    assert run(replay(path, lambda session: leave_after(2, session))) == ["1", "2"]
+    with pytest.raises(ReplayMismatchError, match="further"):
+        run(replay(path, lambda session: leave_after(3, session)))
+
+
+def test_equal_requests_get_their_answers_in_order(path):
+    async def talk(session):
+        worker = await session.workers.create(input="x")
+        seen = []
+        for _ in range(4):
+            seen.append((await session.workers.retrieve(worker.id)).status)
+            await asyncio.sleep(0.5)
+        return seen
+
+    recorded = run(record(path, FakeHandinger(), talk))
+    assert recorded[0] == "pending"
+    assert recorded[-1] == "completed"
+    assert run(replay(path, talk)) == recorded
+
+
+def test_a_mismatch_says_what_differs_and_is_not_retried(path):
+    async def ask(text, session):
+        await session.with_options(retry=RetryPolicy(max_retries=5)).workers.create(input=text, budget="low")
+
+    run(record(path, FakeHandinger(), lambda session: ask("the sun", session)))
+    with pytest.raises(ReplayMismatchError) as failure:
+        run(replay(path, lambda session: ask("the moon", session)))
+    message = str(failure.value)
+    assert "POST /api/workers" in message
+    assert "body.json.input: recorded 'the sun', asked for 'the moon'" in message
+    assert "budget" not in message
+
+    async def twice(session):
+        for _ in range(2):
+            await ask("the sun", session)
+
+    with pytest.raises(ReplayMismatchError, match="nothing is left"):
+        run(replay(path, twice))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"method": "DELETE"}, "method: recorded 'GET', asked for 'DELETE'"),
+        ({"target": "/b"}, "target: recorded '/a', asked for '/b'"),
+        ({"headers": {"Accept": "b/b"}}, "header accept: recorded 'a/a', asked for 'b/b'"),
+        ({"headers": {"Accept": "a/a", "Last-Event-ID": "7"}}, "header last-event-id: recorded None, asked for '7'"),
+        ({"body": b"b"}, "body: recorded '', asked for 'b'"),
+        ({"headers": {"Accept": "a/a", "User-Agent": "other"}}, None),
+    ],
+)
+def test_each_part_of_a_request_counts(path, change, said):
+    async def send(transport, request):
+        response = await transport.open(None, request, connect_timeout=None)
+        await response.aclose()
+        await transport.aclose()
+
+    as_recorded = {"method": "GET", "target": "/a", "headers": {"Accept": "a/a"}, "body": b""}
+    run(send(RecordingTransport(MemoryTransport(lambda _: Response(200)), path), Request(**as_recorded)))
+    if said is None:
+        run(send(ReplayTransport(path), Request(**as_recorded | change)))
+    else:
+        with pytest.raises(ReplayMismatchError, match=said.replace("(", r"\(")):
+            run(send(ReplayTransport(path), Request(**as_recorded | change)))
+
+
+def test_what_is_named_is_scrubbed_everywhere_and_replay_still_matches(path):
+    secret = "a secret of the user's"
+
+    def handler(request):
+        body = b'event: x\ndata: {"deep": [{"input" : "%s"}], "key": "%s"}\n\n' % (secret.encode(), KEY.encode())
+        return StreamingResponse(200, {"X-Private": secret, "Set-Cookie": secret}, [body[:40], body[40:50], body[50:]])
+
+    async def talk(session):
+        answer = await session.request(
+            "POST", "/api/odd?input=secret-of&b=1", json={"input": {"a": [secret]}, "b": KEY}, headers={"X-Own": secret}
+        )
+        return answer.status
+
+    scrub = {"input", "x-private", "X-Own"}
+    assert run(record(path, handler, talk, scrub=scrub)) == 200
+    text = path.read_text("utf-8")
+    for word in ("secret", KEY):
+        assert word not in text
+    assert run(replay(path, talk)) == 200
+
+
+def test_a_scrubbed_value_keeps_its_type():
+    body = b'{"a":"x","a":1.5,"a":7,"a":true,"a":null,"a":[1],"a":{"b":2}}'
+    expected = b'{"a":"***","a":0.0,"a":0,"a":false,"a":null,"a":[],"a":{}}'
+    assert Scrubber(["a"], "").pieces([body]) == [expected]
+
+
+@given(
+    values=st.lists(st.text(min_size=1), max_size=4),
+    cuts=st.lists(st.integers(0, 300)),
+    indent=st.sampled_from([None, 1]),
+)
+def test_no_part_of_a_scrubbed_value_is_left_however_the_body_is_cut(values, cuts, indent):
+    document = [{"keep": "kept", "täg": f"SECRET{value}TERCES"} for value in values]
+    body = json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "surrogatepass")
+    marks = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    pieces = [body[begin:end] for begin, end in itertools.pairwise(marks)]
+    scrubbed = Scrubber(["täg"], "").pieces(pieces)
+    assert len(scrubbed) <= len(pieces)
+    assert json.loads(b"".join(scrubbed)) == [{"keep": "kept", "täg": "***"} for _ in values]
+
+
+def test_what_is_no_recording_is_refused(path):
+    path.write_text("{}")
+    with pytest.raises(ConfigurationError, match="not a recording"):
+        ReplayTransport(path)
+    path.write_text("no JSON")
+    with pytest.raises(ConfigurationError, match="not a recording"):
+        ReplayTransport(path)
+    with pytest.raises(ConfigurationError, match="collection"):
+        RecordingTransport(MemoryTransport(FakeHandinger()), path, scrub="input")
