@@ -1,0 +1,23 @@
+"""How the documentation is built."""
+
+from handinger_async import __version__
+
+project = "handinger_async"
+author = "the handinger_async authors"
+copyright = "2026, the handinger_async authors"
+version = release = __version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+nitpicky = False
+default_role = "any"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = f"handinger_async {release}"
+exclude_patterns = ["_build"]

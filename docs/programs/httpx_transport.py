@@ -1,0 +1,105 @@
+"""A transport over httpx: all that a session needs from another HTTP client."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+from yarl import URL
+
+from handinger_async import APIConnectionError, APITimeoutError, Session
+from handinger_async.http import Headers, Request
+from handinger_async.transports import StreamedResponse
+
+
+class HttpxTransport:
+    """Sends requests with httpx."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None))
+
+    async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
+        """Send a request and wait for the head of the answer."""
+        asked = self._client.build_request(
+            request.method,
+            str(url),
+            headers=dict(request.headers),
+            content=request.body or None,
+            timeout=httpx.Timeout(None, connect=connect_timeout),
+        )
+        try:
+            return HttpxResponse(await self._client.send(asked, stream=True))
+        except httpx.ConnectTimeout as error:
+            failure: APIConnectionError = APITimeoutError(str(error), request_sent=False)
+        except httpx.HTTPError as error:
+            failure = APIConnectionError(str(error), request_sent=not isinstance(error, httpx.ConnectError))
+        except RuntimeError as error:  # the client is closed
+            failure = APIConnectionError(str(error), request_sent=False)
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+
+class HttpxResponse:
+    """An answer whose body may still be on its way."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.headers = Headers(response.headers.multi_items())
+        self._response = response
+        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        self._reading: asyncio.Task[bytes] | None = None
+        self._closed = False
+
+    async def read_chunk(self) -> bytes:
+        """Return the next piece of the body."""
+        if self._closed:
+            raise APIConnectionError("The answer was closed.")
+        if self._reading is None:  # a task of its own, which a reader that is cancelled leaves to the next one
+            self._reading = asyncio.ensure_future(self._next())
+        reading = self._reading
+        await asyncio.wait((reading,))
+        self._reading = None
+        if reading.cancelled():
+            raise APIConnectionError("The answer was closed.")
+        return reading.result()
+
+    async def _next(self) -> bytes:
+        try:
+            while True:
+                if chunk := await anext(self._chunks, None):
+                    return chunk
+                if chunk is None:
+                    return b""
+        except httpx.HTTPError as error:
+            failure = APIConnectionError(str(error) or type(error).__name__)
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close the answer, and tell whoever reads."""
+        self._closed = True
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait((self._reading,))
+        await asyncio.shield(asyncio.ensure_future(self._response.aclose()))
+
+
+async def talk(base_url: str, api_key: str) -> str:
+    """Create a worker, watch it, and return what it says in the end."""
+    async with Session(api_key=api_key, base_url=base_url, transport=HttpxTransport()) as session:
+        worker = await session.workers.create(input="Compare three tents.")
+        async with session.workers.stream_updates(worker.id) as events:
+            async for event in events:
+                print(event.id, len(event.data))
+        return (await session.workers.retrieve(worker.id)).output_text
+
+
+def main(base_url: str, api_key: str) -> str:
+    """Run it in a loop of its own."""
+    return asyncio.run(talk(base_url, api_key))
+
+
+if __name__ == "__main__":
+    print(main(*sys.argv[1:3]))

@@ -1,0 +1,43 @@
+"""The programs that the guides show run as they stand, against the in-memory service over real HTTP."""
+
+import asyncio
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from handinger_async.errors import AuthenticationError
+from handinger_async.testing import FakeHandinger, check_transport, serve
+
+PROGRAMS = sorted((Path(__file__).parents[2] / "docs" / "programs").glob("*.py"))
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+async def test_a_program_does_the_main_job(path: Path) -> None:
+    program: Any = load(path)
+    async with serve(FakeHandinger(api_keys=["key"])) as url:
+        assert "Compare three tents." in await asyncio.to_thread(program.main, str(url), "key")
+        with pytest.raises(AuthenticationError):
+            await asyncio.to_thread(program.main, str(url), "another")
+
+
+async def test_the_httpx_transport_keeps_to_the_protocol() -> None:
+    program: Any = load(next(path for path in PROGRAMS if path.stem == "httpx_transport"))
+    await check_transport(lambda handler: program.HttpxTransport())
+
+
+def test_every_program_is_shown_in_a_guide() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    shown = "".join(path.read_text() for path in (docs / "howto").glob("*.rst"))
+    assert [path.name for path in PROGRAMS if f"programs/{path.name}" not in shown] == []

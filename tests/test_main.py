@@ -1,0 +1,173 @@
+"""The command line, as a person sees it."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from handinger_async import Session, __main__, __version__
+from handinger_async.errors import APIConnectionError
+from handinger_async.http import Request
+from handinger_async.testing import FakeHandinger
+from handinger_async.testing.virtual_time import VirtualTimeLoop
+from handinger_async.transports.memory import MemoryTransport, StreamingResponse
+
+QUESTION = "What's the weather today in Barcelona?"
+
+
+@pytest.fixture(autouse=True)
+def _no_key_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HANDINGER_API_KEY", raising=False)
+    monkeypatch.delenv("HANDINGER_BASE_URL", raising=False)
+
+    def run(main: Any) -> Any:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            return runner.run(main)
+
+    monkeypatch.setattr(asyncio, "run", run)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, handler: Any) -> None:
+    """Let the command talk to ``handler`` as if it were the real service."""
+
+    def session() -> Session:
+        return Session(api_key="key", transport=MemoryTransport(handler))
+
+    monkeypatch.setattr(__main__, "_session", session)
+
+
+def test_the_main_job_needs_no_key_and_no_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main([QUESTION]) == 0
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert lines[0] == "HANDINGER_API_KEY is not set: this is the in-memory service, and its answers are made up."
+    assert re.fullmatch(r"worker t_org_\w+", lines[1])
+    assert lines[2] == "  pending"
+    assert any(line.startswith("  running") for line in lines)
+    assert lines[-1].startswith("  completed")
+    assert QUESTION in out
+    assert "scratchpad/plan.md" in out
+    assert re.search(r"^Cost: \$\d+\.\d{4}, \d+ tokens in \d+ steps$", out, re.MULTILINE)
+
+
+def test_json_is_the_worker_and_nothing_else_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main([QUESTION, "--json", "--budget", "high"]) == 0
+    worker = json.loads(capsys.readouterr().out)
+    assert worker["status"] == "completed"
+    assert worker["files"][0]["mediaType"]
+
+
+def test_a_worker_can_be_continued(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = FakeHandinger()
+    use(monkeypatch, fake)
+    assert __main__.main([QUESTION]) == 0
+    match = re.search(r"worker (\S+)", capsys.readouterr().err)
+    assert match
+    assert __main__.main(["--continue", match[1], "And tomorrow?"]) == 0
+    out, err = capsys.readouterr()
+    assert f"worker {match[1]}" in err
+    assert "And tomorrow?" in out
+
+
+def test_errors_are_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["--continue", "t_org_123_w_nobody", "x"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"error: 404 Not Found: .+", err.splitlines()[-1])
+    assert "Traceback" not in err
+
+
+def test_a_bad_key_and_an_unreachable_service_are_errors_of_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HANDINGER_API_KEY", "se cret")
+    assert __main__.main(["x"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: api_key holds white space")
+    assert "cret" not in line
+
+    def refuse(request: Request) -> Any:
+        raise APIConnectionError("refused", request_sent=False)
+
+    use(monkeypatch, refuse)
+    assert __main__.main(["x"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: refused (POST /api/workers, 3 attempts)"
+
+
+def test_usage_errors_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, status in ([[], 2], [["x", "--budget", "huge"], 2], [["--help"], 0], [["--version"], 0]):
+        with pytest.raises(SystemExit) as caught:
+            __main__.main(arguments)
+        assert caught.value.code == status
+    out, err = capsys.readouterr()
+    for word in ("--budget", "--continue", "--json", "HANDINGER_API_KEY", "serve", __version__):
+        assert word in out
+    assert "huge" in err
+
+
+def test_a_stream_that_says_anything_is_shown_and_the_worker_is_asked_for_its_state(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Updates are hints: one that ends early, says no JSON or steers the terminal changes nothing."""
+    fake = FakeHandinger()
+    streams = 0
+
+    def handler(request: Request) -> Any:
+        nonlocal streams
+        if request.path.endswith("/stream"):
+            streams += 1
+            return StreamingResponse(
+                200, {"Content-Type": "text/event-stream"}, [b"data: \x1b[31mred\n\n", b"data: 7\n\n"]
+            )
+        return fake(request)
+
+    use(monkeypatch, handler)
+    assert __main__.main([QUESTION]) == 0
+    out, err = capsys.readouterr()
+    assert streams > 1
+    assert "  \N{REPLACEMENT CHARACTER}[31mred\n  7\n" in err
+    assert "\x1b" not in out + err
+    assert QUESTION in out
+
+
+def test_ctrl_c_ends_it_cleanly() -> None:
+    """A real process, with a real signal, while a worker runs."""
+    source = (
+        "import asyncio, handinger_async.__main__ as m\n"
+        "async def slow(self, *args, **options): print('ready', flush=True); await asyncio.sleep(60)\n"
+        "m._watch = slow\n"
+        f"raise SystemExit(m.main([{QUESTION!r}]))"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDINGER_")}
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", source],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDINGER_")}
+    command = f"{sys.executable} -W error -m handinger_async x | true"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, env=environment, timeout=30, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr

@@ -1,0 +1,50 @@
+"""README.rst and the guides do what they say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from handinger_async.testing.virtual_time import run
+
+from . import run_readme
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.rst").read_text(encoding="utf-8")
+GUIDES = sorted(path for path in (ROOT / "docs").rglob("*.rst") if "code-block:: python" in path.read_text())
+
+
+def test_the_tour_runs_and_covers_every_operation(capsys: pytest.CaptureFixture[str]) -> None:
+    calls = set(re.findall(r"session\.workers\.((?:schedules\.)?\w+)\(", README))
+    assert calls >= {
+        "create",
+        "retrieve",
+        "continue_",
+        "stream_updates",
+        "retrieve_email",
+        "retrieve_file",
+        "schedules.create",
+        "schedules.list",
+        "schedules.cancel",
+    }
+    run(run_readme.run(README, "README.rst"))
+    shown = capsys.readouterr().out
+    assert "completed" in shown
+    assert "2 schedules\nTrue\n404 " in shown
+    assert "POST /api/workers 200" in shown
+    assert shown.endswith(
+        "GET https://v3.handinger.com/api/workers/t_org_123_w_01HZY2ZJQ8G7K42W2D7WF6V4GM/email\nworker@example.com\n"
+    )
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+def test_the_guides_run(guide: Path) -> None:
+    run(run_readme.run(guide.read_text(encoding="utf-8"), guide.name))
+
+
+def test_the_two_commands_are_there_and_ci_runs_the_second() -> None:
+    commands = re.findall(r"^   \$ (.+)$", README, re.MULTILINE)
+    assert len(commands) == 2
+    assert commands[0].endswith("""-m handinger_async "What's the weather today in Barcelona?\"""")
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert commands[1] in ci

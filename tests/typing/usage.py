@@ -1,0 +1,183 @@
+"""A program that uses the whole surface, for the type checkers: every ``assert_type`` is a promise to people's editors.
+
+It is never run.
+"""
+
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+from collections.abc import Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import Any, assert_type
+
+import aiohttp
+
+from handinger_async import (
+    APIError,
+    APIStatusError,
+    Attempt,
+    CronWhen,
+    CronWorkerSchedule,
+    DelayedWhen,
+    DelayedWorkerSchedule,
+    EventParser,
+    EventStream,
+    Exchange,
+    FileDownload,
+    IntervalWhen,
+    IntervalWorkerSchedule,
+    RetryPolicy,
+    ScheduleCancelResponse,
+    ScheduledWhen,
+    ScheduledWorkerSchedule,
+    ScheduleListResponse,
+    ServerSentEvent,
+    Session,
+    Timeouts,
+    UnknownWorkerSchedule,
+    Usage,
+    Worker,
+    WorkerSchedule,
+    encode_event,
+    operations,
+    to_dict,
+    to_json,
+)
+from handinger_async.codec import decode_request, decode_response, encode_request, encode_response
+from handinger_async.http import Endpoint, Headers, Request, Response
+from handinger_async.testing import FakeHandinger, check_transport, serve
+from handinger_async.transports import StreamedResponse, Transport
+from handinger_async.transports.aiohttp import AiohttpTransport
+from handinger_async.transports.memory import MemoryTransport
+
+
+async def workers(session: Session, flag: bool) -> None:
+    assert_type(await session.workers.create(input="x"), Worker)
+    assert_type(await session.workers.create(input="x", budget="low", stream=False), Worker)
+    assert_type(session.workers.create(input="x", stream=True), EventStream)
+    assert_type(session.workers.create(input="x", stream=flag), Coroutine[Any, Any, Worker] | EventStream)
+    assert_type(await session.workers.retrieve("w"), Worker)
+    assert_type(session.workers.retrieve("w", stream=True), EventStream)
+    assert_type(await session.workers.continue_("w", input="x"), Worker)
+    assert_type(session.workers.continue_("w", input="x", budget="unlimited", stream=True), EventStream)
+    assert_type(await session.workers.retrieve_email("w"), str)
+    assert_type(session.workers.retrieve_file("a", worker_id="w"), FileDownload)
+    assert_type(await session.workers.retrieve_file("a", worker_id="w").read(), bytes)
+    assert_type(await session.workers.retrieve_file("a", worker_id="w").save("here"), Path)
+    async with session.workers.retrieve_file("a", worker_id="w") as file:
+        async for chunk in file:
+            assert_type(chunk, bytes)
+    async with session.workers.stream_updates("w", resume=False) as events:
+        assert_type(events, EventStream)
+        async for event in events:
+            assert_type(event, ServerSentEvent)
+        async for batch in events.batches():
+            assert_type(batch, list[ServerSentEvent])
+        assert_type(events.last_event_id, str)
+        assert_type(events.response, Response)
+
+
+async def schedules(session: Session) -> None:
+    plans = session.workers.schedules
+    assert_type(await plans.create("w", input="x", when=DelayedWhen(delay_in_seconds=60)), WorkerSchedule)
+    await plans.create("w", input="x", when=ScheduledWhen(date=datetime(2030, 1, 1)), budget="high")
+    await plans.create("w", input="x", when=ScheduledWhen("2030-01-01"))
+    await plans.create("w", input="x", when=CronWhen("* * * * *"))
+    await plans.create("w", input="x", when=IntervalWhen(interval_seconds=5))
+    await plans.create("w", input="x", when={"type": "delayed", "delay_in_seconds": 60})
+    assert_type(await plans.list("w"), ScheduleListResponse)
+    assert_type(await plans.cancel("s", worker_id="w"), ScheduleCancelResponse)
+    for schedule in (await plans.list("w")).schedules:
+        match schedule:
+            case DelayedWorkerSchedule(delay_in_seconds=delay):
+                assert_type(delay, int)
+            case CronWorkerSchedule():
+                assert_type(schedule.cron, str)
+            case IntervalWorkerSchedule():
+                assert_type(schedule.interval_seconds, int)
+            case ScheduledWorkerSchedule():
+                assert_type(schedule.next_run_at, datetime)
+            case UnknownWorkerSchedule():
+                assert_type(schedule.raw, dict[str, Any])
+
+
+async def session_itself(session: Session) -> None:
+    assert_type(await session.send(operations.RetrieveWorker("w")), Worker)
+    assert_type(await session.send(operations.RetrieveWorkerEmail("w")), str)
+    assert_type(await session.send(operations.ListSchedules(worker_id="w")), ScheduleListResponse)
+    exchange = await session.exchange(operations.CreateWorker(input="x", budget="standard"))
+    assert_type(exchange, Exchange[Worker])
+    assert_type(exchange.result, Worker)
+    assert_type(exchange.request_id, str | None)
+    assert_type(session.stream(operations.StreamWorkerUpdates("w")), EventStream)
+    assert_type(session.download(operations.RetrieveWorkerFile("a", worker_id="w")), FileDownload)
+    assert_type(await session.request("GET", "/api/x", query={"a": 1}, json=[1], headers={"A": "b"}), Response)
+    view = session.with_options(
+        timeouts=Timeouts(connect=1, attempt=None, idle=5.0, deadline=60),
+        retry=RetryPolicy(max_retries=5),
+        headers={"A": "b"},
+        query={"a": True},
+        body={"b": None},
+        idempotency_key="once",
+    )
+    assert_type(view, Session)
+    try:
+        worker = await view.workers.retrieve("w")
+    except APIStatusError as error:
+        assert_type(error.status_code, int)
+        assert_type(error.retry_after, float | None)
+    except APIError as error:
+        print(error)
+    else:
+        assert_type(worker.usage, Usage | None)
+        assert_type(worker.extra, dict[str, Any])
+        assert_type(to_dict(worker), dict[str, Any])
+        assert_type(to_json(worker), str)
+
+
+def core() -> None:
+    operation = operations.CreateSchedule("w", input="x", when=DelayedWhen(60))
+    endpoint = Endpoint("https://v3.handinger.com", "key")
+    url, request = endpoint.prepare(encode_request(operation))
+    assert_type(request, Request)
+    print(url)
+    schedule = decode_response(operation, Response(200, Headers(), b"{}"))
+    assert_type(schedule, WorkerSchedule)
+    assert_type(encode_response(operation, schedule), Response)
+    decode_request(request)
+    parser = EventParser(max_event_size=1000)
+    assert_type(parser.feed(b""), list[ServerSentEvent])
+    assert_type(encode_event(ServerSentEvent("x", event="e", id="1")), bytes)
+    assert_type(parser.retry, int | None)
+
+
+class Mine:
+    """A transport of somebody's own."""
+
+    async def open(self, url: object, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
+        raise NotImplementedError("for the type checkers alone")
+
+    async def aclose(self) -> None: ...
+
+
+async def transports(given: aiohttp.ClientSession) -> None:
+    def observe(attempt: Attempt) -> None:
+        assert_type(attempt.elapsed, float)
+
+    mine: Transport = Mine()
+    memory: Transport = MemoryTransport(FakeHandinger(seed=1, api_keys=["key"]))
+    for transport in (mine, memory, AiohttpTransport(given), AiohttpTransport(limit=5, trust_env=False)):
+        async with Session(api_key="key", transport=transport, observe=observe, max_body_size=1000) as session:
+            await workers(session, flag=True)
+    MemoryTransport(lambda request: Response(200))
+    MemoryTransport(lambda request: [request.body])
+    await check_transport(lambda handler: MemoryTransport(handler))
+    async with serve(FakeHandinger()) as url:
+        Session(base_url=url)
+
+
+def what_is_wrong(session: Session, worker: Worker) -> None:
+    """Each ignored error here must be one: both checkers complain about an ignore without a cause."""
+    session.workers.create("x")  # type: ignore[call-overload]
+    session.workers.create(input="x", budget="huge")  # type: ignore[call-overload]
+    worker.id = "other"  # type: ignore[misc]
+    operations.RetrieveWorker()  # type: ignore[call-arg]
