@@ -1,0 +1,49 @@
+"""Run the benchmarks: ``python -m benchmarks [NAME ...] [--rounds N] [--json FILE]``.
+
+A benchmark is a module of this package with a function ``run(rounds) -> dict``: it prints its tables, ratios first, and
+returns its numbers for the JSON file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from ._measure import machine, machine_line
+
+#: In the order in which they run; each is the name of a module.
+BENCHMARKS = ("sse", "decode", "encode", "requests", "streams", "startup", "memory", "soak")
+
+
+def main() -> int:
+    """Parse the command line and run what it names.
+
+    Returns:
+        The status for the shell.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the library beside its peers.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to run: {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds, of which the median counts")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    results: dict[str, object] = {"machine": machine()}
+    print(machine_line())
+    for name in BENCHMARKS:
+        if name in arguments.names or not arguments.names:
+            print(f"\n# {name}\n", flush=True)
+            results[name] = importlib.import_module(f"benchmarks.{name}").run(arguments.rounds)
+            if arguments.json:  # after each, so that an interrupted run leaves what it has
+                arguments.json.write_text(json.dumps(results, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

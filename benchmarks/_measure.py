@@ -1,0 +1,105 @@
+"""Interleaved rounds, medians, and tables of ratios, shared by the benchmarks."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+
+def interleave(
+    contenders: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Time every contender once a round, so that what disturbs the machine disturbs them all alike.
+
+    Args:
+        contenders: What to call, by name.
+        rounds: How often; one more, not counted, goes first to warm up.
+        clock: What to time with, in seconds. ``time.process_time``, for what only computes, leaves out the time that
+            other processes had.
+
+    Returns:
+        The median of each, in seconds.
+    """
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    order = list(contenders.items())
+    gc.collect()
+    gc.freeze()  # what the benchmarks themselves have loaded is not to be looked through during the rounds
+    for number in range(rounds + 1):
+        for name, call in order:
+            gc.collect()
+            start = clock()
+            call()
+            seconds = clock() - start
+            if number:
+                times[name].append(seconds)
+        order.append(order.pop(0))  # nobody always runs after the same neighbour
+    gc.unfreeze()
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def table(columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Lay out a table for people: names on the left, numbers right-aligned."""
+    lines = [("", columns), *rows]
+    first = max(len(name) for name, _ in lines)
+    widths = [max(len(cells[index]) for _, cells in lines) for index in range(len(columns))]
+    return "\n".join(
+        "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))]).rstrip()
+        for name, cells in lines
+    )
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Three significant digits, no exponent; ``-`` for what was not measured."""
+    if value is None:
+        return "-"
+    return f"{value:.{max(0, 2 - len(str(int(abs(value)))) + 1) if value < 100 else 0}f}{unit}"
+
+
+#: What it is, the measured value (None: a peer is missing), ``">="`` or ``"<="``, and what it is to be.
+Goal = tuple[str, float | None, str, float]
+
+
+def print_goals(goals: Iterable[Goal]) -> None:
+    """Print measured values next to what they are to be."""
+    rows = []
+    for name, value, relation, wanted in goals:
+        met = value is not None and (value >= wanted if relation == ">=" else value <= wanted)
+        verdict = "not measured" if value is None else "reached" if met else "MISSED"
+        rows.append((name, [number(value), f"{relation} {wanted:g}", verdict]))
+    print("\n" + table(["measured", "goal", ""], rows))
+
+
+def version(distribution: str) -> str | None:
+    """Return the version that is installed, None if there is none."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def machine() -> dict[str, str]:
+    """Describe what the numbers were measured on."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = models[0] if models else processor
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor,
+        "cores": str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()),
+    }
+
+
+def machine_line() -> str:
+    """Return :func:`machine` on one line."""
+    facts = machine()
+    return f"{facts['python']}, {facts['system']}, {facts['processor']}, {facts['cores']} cores"

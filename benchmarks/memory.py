@@ -1,0 +1,115 @@
+"""Memory: what a list of schedules keeps, what a process holds after a thousand requests, what a long stream needs.
+
+Each number is from a process of its own, which prints it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from . import _documents as documents
+from ._clients import BARE, BARE_JSON, OURS, OURS_JSON, VENDOR, VENDOR_AIOHTTP, available
+from ._measure import Goal, number, print_goals, table
+from ._server import served
+
+KEPT, RESIDENT, STREAM = "kept by a list of 1000", "resident after 1000 requests", "growth over a million events"
+
+#: What a process does after making its client; each prints a number of bytes.
+PROGRAMS = {
+    KEPT: """
+    import gc, tracemalloc
+    for _ in range(3):
+        await client.schedules()
+    gc.collect()
+    tracemalloc.start()
+    kept = [await client.schedules() for _ in range(10)]
+    gc.collect()
+    print(tracemalloc.get_traced_memory()[0] // len(kept))
+""",
+    RESIDENT: """
+    for _ in range(1000):
+        await client.worker("small")
+    print(resident())
+""",
+    STREAM: """
+    await client.events("bulk")
+    before = resident()
+    assert await client.events("million") == MILLION
+    print(max(0, resident() - before))
+""",
+}
+MAIN = """
+import asyncio, sys
+from benchmarks._clients import make
+MILLION = {million}
+def resident():
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+async def main():
+    client = make(sys.argv[1], sys.argv[2])
+{program}
+    await client.aclose()
+asyncio.run(main())
+"""
+
+
+def measure(name: str, label: str, base_url: str) -> int:
+    """Return the bytes that one process printed."""
+    program = MAIN.format(million=documents.MILLION, program=PROGRAMS[label])
+    done = subprocess.run(
+        [sys.executable, "-c", program, name, base_url],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    return int(done.stdout)
+
+
+def run(rounds: int) -> dict[str, object]:
+    """Measure, print and return the medians in bytes."""
+    names = available()
+    measured: dict[str, dict[str, list[int]]] = {label: {name: [] for name in names} for label in PROGRAMS}
+    with served() as base_url:
+        for round_ in range(rounds):
+            for label, row in measured.items():
+                for name in names:
+                    if label == STREAM and (round_ or name not in (OURS, OURS_JSON)):
+                        continue
+                    row[name].append(measure(name, label, base_url))
+    medians = {
+        label: {name: statistics.median(found) for name, found in row.items() if found}
+        for label, row in measured.items()
+    }
+    base = BARE if BARE in names else BARE_JSON
+    print(f"of {base}")
+    print(
+        _table(
+            names,
+            {
+                label: {name: took / row[base] for name, took in row.items()}
+                for label, row in medians.items()
+                if base in row
+            },
+        )
+    )
+    print("\nMB")
+    print(_table(names, {label: {name: took / 1e6 for name, took in row.items()} for label, row in medians.items()}))
+    ours = OURS if OURS in names else OURS_JSON
+    vendors = [name for name in (VENDOR, VENDOR_AIOHTTP) if name in names]
+    kept, resident = medians[KEPT], medians[RESIDENT]
+    least = min((kept[name] for name in vendors), default=None)
+    goals: list[Goal] = [
+        (f"{KEPT}: of the vendor's", kept[ours] / least if least else None, "<=", 0.5),
+        (f"{RESIDENT}: of {base}", resident[ours] / resident[base], "<=", 1.08),
+        (f"{STREAM}: MB", medians[STREAM][ours] / 1e6, "<=", 1),
+    ]
+    print_goals(goals)
+    return {"bytes": medians}
+
+
+def _table(names: list[str], rows: dict[str, dict[str, float]]) -> str:
+    return table(list(rows), [(name, [number(row.get(name)) for row in rows.values()]) for name in names])

@@ -1,0 +1,81 @@
+"""Streams of events over loopback, from the socket to the caller.
+
+The vendor's client parses the JSON of every event, and so do the bare ones; ours gives the events, whose ``json()`` is
+there for those who want it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import time
+
+from . import _documents as documents
+from ._clients import BARE, OURS_JSON, VENDOR, VENDOR_AIOHTTP, Client, Ours, available, make
+from ._measure import Goal, number, print_goals, table
+from ._server import served
+
+EACH, BULK = "an event per HTTP chunk", "16 KiB of events per chunk"
+WORKERS = {EACH: "each", BULK: "bulk"}
+ASYNC_FOR, BATCHES = "handinger_async, async for", "handinger_async, batches()"
+
+
+async def once(client: Client, worker_id: str) -> float:
+    """Return the seconds per event of one stream."""
+    start = time.perf_counter()
+    count = await client.events(worker_id)
+    seconds = time.perf_counter() - start
+    assert count == documents.EVENTS, count
+    return seconds / count
+
+
+async def measure(names: list[str], base_url: str, rounds: int) -> dict[str, dict[str, float]]:
+    """Return the median seconds per event of each client, by the kind of stream."""
+    clients = {name: make(name, base_url) for name in names}
+    clients[ASYNC_FOR] = Ours(base_url, fast_json=False)
+    clients[BATCHES] = Ours(base_url, fast_json=False, batches=True)
+    times: dict[str, dict[str, list[float]]] = {label: {name: [] for name in clients} for label in WORKERS}
+    gc.collect()
+    gc.freeze()
+    for round_ in range(rounds + 1):
+        for name, client in clients.items():
+            for label, worker_id in WORKERS.items():
+                gc.collect()
+                seconds = await once(client, worker_id)
+                if round_:
+                    times[label][name].append(seconds)
+    for client in clients.values():
+        await client.aclose()
+    gc.unfreeze()
+    return {label: {name: statistics.median(took) for name, took in row.items()} for label, row in times.items()}
+
+
+def run(rounds: int) -> dict[str, object]:
+    """Measure, print and return the medians in seconds per event."""
+    names = [name for name in available() if not name.startswith(OURS_JSON.partition(",")[0])]
+    with served() as base_url:
+        medians = asyncio.run(measure(names, base_url, rounds))
+    names = [*names, ASYNC_FOR, BATCHES]
+    vendors = [name for name in names if name in (VENDOR, VENDOR_AIOHTTP)]
+    best = {label: min((row[name] for name in vendors), default=None) for label, row in medians.items()}
+    if vendors:
+        print("times as fast as the vendor's better backend")
+        rows = [(name, [number(best[label] / row[name]) for label, row in medians.items()]) for name in names]
+        print(table(list(medians), rows))
+    if BARE in names:
+        print(f"\ntimes as fast as {BARE}")
+        print(
+            table(
+                list(medians), [(name, [number(row[BARE] / row[name]) for row in medians.values()]) for name in names]
+            )
+        )
+    print("\nthousands of events per second")
+    print(table(list(medians), [(name, [number(1e-3 / row[name]) for row in medians.values()]) for name in names]))
+    goals: list[Goal] = [
+        (f"{label}, {name}: over the vendor's better backend", over, ">=", wanted)
+        for label, name, wanted in ((EACH, ASYNC_FOR, 4), (BULK, BATCHES, 8))
+        for over in [best[label] / medians[label][name] if vendors else None]
+    ]
+    print_goals(goals)
+    return {"seconds": medians}
