@@ -110,13 +110,26 @@ class Bare(Client):
         await self._session.close()
 
 
+def parser(*, fast_json: bool) -> Any:
+    """Return what our JSON module is to parse with: orjson, or None for the standard library.
+
+    Raises:
+        ImportError: orjson is not installed.
+    """
+    if not fast_json:
+        return None
+    import orjson
+
+    return orjson
+
+
 class Ours(Client):
     def __init__(self, base_url: str, *, fast_json: bool, batches: bool = False) -> None:
         from handinger_async import Session, _json
 
         self._session = Session(api_key=KEY, base_url=base_url)
         self._json = _json
-        self._parser = _json.orjson if fast_json else None
+        self._parser = parser(fast_json=fast_json)
         self._batches = batches
 
     def _choose_parser(self) -> None:
@@ -152,19 +165,13 @@ def _bare_with_orjson(base_url: str) -> Client:
     return Bare(base_url, orjson.loads)
 
 
-def _ours_with_orjson(base_url: str, *, batches: bool = False) -> Client:
-    import orjson  # noqa: F401 - it is what this one is about
-
-    return Ours(base_url, fast_json=True, batches=batches)
-
-
 CLIENTS: dict[str, Callable[[str], Client]] = {
     VENDOR: lambda base_url: Vendor(base_url, "httpx"),
     VENDOR_AIOHTTP: lambda base_url: Vendor(base_url, "aiohttp"),
     BARE_JSON: lambda base_url: Bare(base_url, json.loads),
     BARE: _bare_with_orjson,
     OURS_JSON: lambda base_url: Ours(base_url, fast_json=False),
-    OURS: _ours_with_orjson,
+    OURS: lambda base_url: Ours(base_url, fast_json=True),
 }
 
 

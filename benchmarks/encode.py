@@ -14,7 +14,7 @@ from handinger_async.codec import decode_response, encode_request
 from handinger_async.http import Endpoint, Response
 
 from . import _documents as documents
-from ._clients import KEY, OURS, OURS_JSON
+from ._clients import KEY, OURS, OURS_JSON, parser
 from ._measure import interleave, number, table
 
 VENDOR = "handinger 0.3.0"
@@ -26,16 +26,16 @@ TO_DICT, TO_JSON = "Worker, 3 kB, to dict", "to JSON"
 
 def ours(*, fast_json: bool) -> dict[str, Callable[[], object]]:
     """What we do."""
-    parser = our_json.orjson if fast_json else None
+    chosen = parser(fast_json=fast_json)
     endpoint = Endpoint(BASE_URL, KEY)
     worker: Worker = decode_response(operations.RetrieveWorker("w1"), Response(200, {}, documents.small()))
 
     def using(call: Callable[[], object]) -> Callable[[], object]:
-        def chosen() -> object:
-            our_json.orjson = parser
+        def with_parser() -> object:
+            our_json.orjson = chosen
             return call()
 
-        return chosen
+        return with_parser
 
     def build(operation: operations.Operation[Any]) -> object:
         return endpoint.prepare(encode_request(operation))
@@ -81,12 +81,11 @@ def vendor() -> dict[str, Callable[[], object]]:
 def run(rounds: int) -> dict[str, object]:
     """Measure, print and return the medians in seconds."""
     contenders = {OURS_JSON: ours(fast_json=False)}
-    if our_json.orjson is not None:
-        contenders[OURS] = ours(fast_json=True)
-    try:
-        contenders = {VENDOR: vendor()} | contenders
-    except ImportError as error:
-        print(f"left out, as {error.name} is not installed: {VENDOR}")
+    for name, make in ((OURS, lambda: ours(fast_json=True)), (VENDOR, vendor)):
+        try:
+            contenders = {name: make()} | contenders
+        except ImportError as error:
+            print(f"left out, as {error.name} is not installed: {name}")
     labels = list(contenders[OURS_JSON])
     medians = {}
     for label in labels:

@@ -54,8 +54,10 @@ async def measure(names: list[str], base_url: str, rounds: int) -> dict[str, dic
     times: dict[str, dict[str, list[float]]] = {call: {name: [] for name in names} for call in [*CALLS, IN_FLIGHT]}
     gc.collect()
     gc.freeze()
+    order = list(clients.items())
     for round_ in range(rounds + 1):
-        for name, client in clients.items():
+        order.append(order.pop(0))  # nobody always runs after the same neighbour
+        for name, client in order:
             for label, (call, often) in CALLS.items():
                 gc.collect()
                 seconds = await one_by_one(client, call, often)

@@ -38,8 +38,10 @@ async def measure(names: list[str], base_url: str, rounds: int) -> dict[str, dic
     times: dict[str, dict[str, list[float]]] = {label: {name: [] for name in clients} for label in WORKERS}
     gc.collect()
     gc.freeze()
+    order = list(clients.items())
     for round_ in range(rounds + 1):
-        for name, client in clients.items():
+        order.append(order.pop(0))  # nobody always runs after the same neighbour
+        for name, client in order:
             for label, worker_id in WORKERS.items():
                 gc.collect()
                 seconds = await once(client, worker_id)

@@ -111,8 +111,8 @@ class Caller:
             APIError: There is no such answer.
         """
 
-        async def send(url: URL, prepared: Request) -> Response:
-            return await self._in_time(self._send_and_read(url, prepared), deadline)
+        def send(url: URL, prepared: Request) -> Awaitable[Response]:
+            return self._in_time(self._send_and_read(url, prepared), deadline)
 
         return await self._repeat(request, self.options.retry, deadline, send)
 
@@ -159,8 +159,8 @@ class Caller:
             APIError: There is no such answer.
         """
 
-        async def send(url: URL, prepared: Request) -> StreamedResponse:
-            return await self._in_time(self._send(url, prepared), deadline)
+        def send(url: URL, prepared: Request) -> Awaitable[StreamedResponse]:
+            return self._in_time(self._send(url, prepared), deadline)
 
         return await self._repeat(request, retry or self.options.retry, deadline, send, number)
 
@@ -240,10 +240,10 @@ class Caller:
             await stream.aclose()
         return Response(stream.status, stream.headers, b"".join(chunks))
 
-    async def _in_time(self, work: Awaitable[T], deadline: float | None) -> T:
+    def _in_time(self, work: Awaitable[T], deadline: float | None) -> Awaitable[T]:
         """Await ``work`` for as long as one attempt may take, or until the deadline if that is earlier."""
         limit = self.options.timeouts.attempt
-        return await wait(work, limit, deadline, f"There was no answer within {limit} s.")
+        return wait(work, limit, deadline, f"There was no answer within {limit} s.")
 
     def _delay(
         self, request: Request, outcome: object, number: int, retry: RetryPolicy, deadline: float | None

@@ -85,6 +85,8 @@ class Options:
         Raises:
             ConfigurationError: The body holds what JSON cannot.
         """
+        if not (self.headers or self.query or self.body):
+            return request
         target, body = request.target, request.body
         if self.query:
             path, _, query = target.partition("?")

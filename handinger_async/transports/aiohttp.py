@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncGenerator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from weakref import ReferenceType, ref
@@ -118,7 +118,7 @@ class AiohttpTransport:
                 allow_redirects=False,
                 auto_decompress=False,  # aiohttp takes a gzip body that is cut short for a whole one
                 raise_for_status=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+                timeout=_to_connect(connect_timeout),
                 ssl=self._ssl,
                 proxy=proxy and proxy.url,
                 proxy_headers=proxy and proxy.headers,
@@ -223,6 +223,11 @@ def _new_session(limit: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=limit), cookie_jar=aiohttp.DummyCookieJar())
 
 
+@lru_cache(8)
+def _to_connect(seconds: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=seconds)
+
+
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep aiohttp from repeating an idempotent request after a dropped connection: the session decides that."""
     await asyncio.sleep(0)  # a connection that the server has closed meanwhile is noticed now, and not when it is used
@@ -249,17 +254,18 @@ class _AiohttpResponse:
     ) -> None:
         self._response = response
         self._siblings = siblings
-        self._reference: ReferenceType[_AiohttpResponse] = ref(
-            self, partial(_close_dropped, siblings, asyncio.get_running_loop(), response)
-        )
-        siblings.add(self._reference)
+        self._reference: ReferenceType[_AiohttpResponse] | None = None
         self.status = response.status
         self.headers = headers
         self._encoding = headers.get("content-encoding", "")
         self._decompressor: Decompressor | None = None
         self._connection_lost: asyncio.Future[None] | None = None
+        if response.connection is None:  # the answer is complete, and its connection given back
+            return
+        self._reference = ref(self, partial(_close_dropped, siblings, asyncio.get_running_loop(), response))
+        siblings.add(self._reference)
         self._tell = partial(_tell_reader, response.content)
-        protocol = response.connection and response.connection.protocol
+        protocol = response.connection.protocol
         if protocol is not None and "transfer-encoding" in headers:
             self._connection_lost = protocol.closed
         if self._connection_lost is not None:
@@ -288,7 +294,8 @@ class _AiohttpResponse:
 
     async def aclose(self) -> None:
         self._response.close()
-        self._siblings.discard(self._reference)
+        if self._reference is not None:
+            self._siblings.discard(self._reference)
         if self._connection_lost is not None:
             self._connection_lost.remove_done_callback(self._tell)
 

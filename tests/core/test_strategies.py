@@ -34,8 +34,6 @@ T = TypeVar("T")
 
 CLASSES = [cls for cls in [*vars(models).values(), *OPERATIONS, ServerSentEvent] if attrs.has(cls)]
 LOOK = settings(derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-
-
 FIND = settings(max_examples=5000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
@@ -64,11 +62,11 @@ def seen() -> dict[tuple[type[Any], str], list[Any]]:
     """What the strategies were seen to give, for each field of each class."""
     values: dict[tuple[type[Any], str], list[Any]] = defaultdict(list)
     for strategy, count in [
-        (strategies.operations(), 600),
+        (strategies.operations(), 900),
         (strategies.workers(), 120),
-        (strategies.schedules(), 400),
+        (strategies.schedules(), 1500),
         (strategies.events(), 100),
-        (strategies.results(ListSchedules("w")), 50),
+        (strategies.results(ListSchedules("w")), 150),
         (strategies.results(CancelSchedule("s", "w")), 50),
     ]:
         for value in examples(strategy, count):
