@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from ._json import dumps, loads
 from .converter import describe, structure, to_dict, to_json, unstructure
-from .errors import APIResponseValidationError, shorten, status_error_class
+from .errors import APIResponseValidationError, ConfigurationError, shorten, status_error_class
 from .http import Headers, Request, Response
 from .operations import BINARY, EVENT_STREAM, HOLE, JSON, OPERATIONS, Operation
 from .retry import parse_retry_after
@@ -65,8 +65,17 @@ def _query_value(value: Any) -> str:
 
 
 def to_query(fields: Mapping[str, Any]) -> str:
-    """Return ``fields`` as the query of a URL, percent-encoded; booleans are ``true`` and ``false``."""
-    return urlencode([(name, _query_value(value)) for name, value in fields.items() if value is not None])
+    """Return ``fields`` as the query of a URL, percent-encoded; booleans are ``true`` and ``false``, None is left out.
+
+    Raises:
+        ConfigurationError: It is no mapping, or holds half a surrogate pair.
+    """
+    if not isinstance(fields, Mapping):
+        raise ConfigurationError(f"query must be a mapping, not {type(fields).__name__}")
+    try:
+        return urlencode([(name, _query_value(value)) for name, value in fields.items() if value is not None])
+    except UnicodeEncodeError:
+        raise ConfigurationError("query holds half a surrogate pair, which UTF-8 cannot carry") from None
 
 
 def encode_request(operation: Operation[Any]) -> Request:

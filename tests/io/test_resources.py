@@ -127,6 +127,9 @@ async def test_requests_of_ones_own_go_nowhere_else(method: str, path: str, word
         with pytest.raises(ConfigurationError) as caught:
             await session.request(method, path)
         assert words in str(caught.value)
+        for query in ({"a": "\ud800"}, {"\ud800": 1}, "a=1"):
+            with pytest.raises(ConfigurationError, match="query"):
+                await session.request("GET", "/a", query=query)  # type: ignore[arg-type]
         for bad in (object(), float("nan"), {1j: 2}):
             with pytest.raises(ConfigurationError, match="json cannot be sent"):
                 await session.request("POST", "/a", json=bad)
