@@ -90,6 +90,9 @@ def workloads() -> dict[str, tuple[str, Chunks, list[str]]]:
     return {
         "a": ("small deltas, 64 KiB chunks", big(plain), deltas),
         "b": ("an event per chunk", [event.encode() for event in plain], deltas),
+        "bev": ("an event per chunk, with event:", [f"event: delta\n{event}".encode() for event in plain], deltas),
+        "bcr": ("an event per chunk, CRLF", [event.replace("\n", "\r\n").encode() for event in plain], deltas),
+        "p": ("small deltas in 64-byte pieces", big(plain, 64), deltas),
         "c": ("event, id and data, 64 KiB chunks", big(fields), deltas),
         "d": ("ten data lines, 64 KiB chunks", big(many), lines),
         "e": ("CRLF, 64 KiB chunks", big("".join(plain).replace("\n", "\r\n")), deltas),

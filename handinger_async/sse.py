@@ -39,8 +39,8 @@ _BOM = b"\xef\xbb\xbf"
 _SHAPES = [["event", "data"], ["id", "data"], ["event", "id", "data"], ["id", "event", "data"]]
 #: One block of lines up to its blank line: either an event in a usual spelling (groups 1 to 3: type, id, data), or
 #: whatever else stands there (group 4). One of the two always matches: ``findall`` leaves nothing out. The possessive
-#: quantifiers keep it linear, and its stack flat; ``(...|)`` is faster than ``(...)?``. An empty type or id, which would
-#: not differ from an absent one, is left to group 4, and so is an id with NUL.
+#: quantifiers keep it linear, and its stack flat; ``(...|)`` is faster than ``(...)?``. An empty type or id, which
+#: would look like one that is absent, is left to group 4, and so is an id with NUL.
 _BLOCK = re.compile(
     r"(?:event: ?+(.++)\n|)(?:id: ?+([^\n\0]++)\n|)data: ?+(.*+)\n\n"
     r"|((?:.++\n)*+\n)"
@@ -96,7 +96,7 @@ class _PlainEvent(ServerSentEvent):
     event = "message"
     id = ""
 
-    def __new__(cls, data: str, event: str = "message", id: str = "") -> ServerSentEvent:  # noqa: PYI034
+    def __new__(cls, data: str, event: str = "message", id: str = "") -> Any:
         return ServerSentEvent(data, event, id)  # attrs.evolve makes another of the same class
 
 
@@ -109,7 +109,7 @@ class _Draft(ServerSentEvent):
 
 
 _PlainEvent.__name__ = _PlainEvent.__qualname__ = "ServerSentEvent"
-_new = object.__new__
+_new: Any = object.__new__
 _set_data = ServerSentEvent.__dict__["data"].__set__  # past the __setattr__ that refuses
 
 
@@ -224,7 +224,7 @@ class EventParser:
         if self._between:
             if len(chunk) <= self._short:  # perhaps whole events, as live streams bring them
                 text = chunk.decode("utf-8", "replace")
-                if "\r" in text and text[-1] == "\n":
+                if "\r" in text:  # an LF that follows the last CR would end a blank line, which has no effect
                     text = text.replace("\r\n", "\n").replace("\r", "\n")
                 head, _, rest = text.partition("data: ")
                 data, _, rest = rest.partition("\n")
@@ -235,8 +235,8 @@ class EventParser:
                         return [event]
                     if head[:7] == "event: " and head.find("\n") == len(head) - 1:  # after one with a type, perhaps
                         return [_make(data, head[7:-1], self._last_id)]
-                if text.endswith("\n\n"):
-                    return self._lines(text) if len(text) < _FEW else self._blocks(text)
+                if len(text) < _FEW and text.endswith("\n\n"):
+                    return self._lines(text)
         elif not self._in_line:
             chunk = self._resume(chunk)
         elif not (_LF in chunk or _CR in chunk):
@@ -312,7 +312,7 @@ class EventParser:
         return chunk
 
     def _at_line_start(self) -> bool:
-        return not self._size or self._held[-1][-1] == _LF
+        return not self._size or self._held[-1].endswith(b"\n")
 
     def _hold(self, piece: bytes) -> None:
         """Keep a piece that ends inside an event, without its comments."""
@@ -335,11 +335,9 @@ class EventParser:
     def _without_comments(self, piece: bytes) -> bytes:
         lines = piece.split(b"\n")
         kept = [line for line in lines if not line.startswith(b":")]
-        if not self._at_line_start():  # the first line has begun before: a colon there does not begin a comment
-            if lines[0].startswith(b":"):
-                kept.insert(0, lines[0])
-            del lines[0]
-        if lines and lines[-1].startswith(b":"):
+        if lines[0].startswith(b":") and not self._at_line_start():  # the middle of a line, and no comment
+            kept.insert(0, lines[0])
+        if lines[-1].startswith(b":"):  # another than that: a piece with no line end in it goes to _keep
             self._in_comment = True
             kept.append(b"")
         return b"\n".join(kept)
@@ -359,7 +357,7 @@ class EventParser:
     def _fail(self) -> None:
         self._held = []
         self._size = 0
-        self._between = self._in_line = self._in_comment = False
+        self._between = self._in_line = False
         self._failed = self._due = True
 
     def _too_large(self) -> EventTooLargeError:
@@ -380,6 +378,8 @@ class EventParser:
             return []  # comments
         if block.startswith(b"data: "):
             text = str(memoryview(block)[6:-2], "utf-8", "replace")
+            if "\n" not in text:  # found at once, or at the speed of memory
+                return self._plain([text])
             data = text.split("\n\ndata: ")
             # If no part has a second line, all are plain events.
             if "\n" not in "".join(data) or _join_lines(data):
@@ -437,7 +437,7 @@ class EventParser:
                 events += self._lines(odd)
                 last_id = self._last_id
             else:
-                draft: Any = _new(_Draft)
+                draft = _new(_Draft)
                 draft.data = data
                 draft.event = name or "message"
                 draft.id = last_id = ident or last_id
@@ -491,19 +491,20 @@ def _join_lines(parts: list[str]) -> bool:
 
 
 def _make(data: str, event: str, id: str) -> ServerSentEvent:
-    draft: Any = _new(_Draft)
+    draft = _new(_Draft)
     draft.data = data
     draft.event = event or "message"
     draft.id = id
     draft.__class__ = ServerSentEvent
-    return draft
+    made: ServerSentEvent = draft
+    return made
 
 
 def _fill(data: Iterable[str], types: Iterable[str], ids: Iterable[str]) -> list[ServerSentEvent]:
     events: list[ServerSentEvent] = []
     append = events.append
     for text, name, ident in zip(data, types, ids, strict=False):  # some of them have no end
-        draft: Any = _new(_Draft)
+        draft = _new(_Draft)
         draft.data = text
         draft.event = name or "message"
         draft.id = ident

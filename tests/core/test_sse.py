@@ -85,9 +85,136 @@ def test_an_empty_chunk_changes_nothing() -> None:
     assert parser.feed(b"data: b\n\n") == [ServerSentEvent("b")]
 
 
+@pytest.mark.parametrize("start", [b"", b"data: a\n\n", b"data: a\n", b"data: " + b"a" * 2000, b"data: a\r", b": c"])
+def test_an_empty_chunk_changes_nothing_anywhere(start: bytes) -> None:
+    stream = start + b"\n\ndata: b\n\n: c\n\n"
+    parser = EventParser()
+    assert feed(parser, [start, b"", b"", stream[len(start) :], b""]) == parse(stream).events
+
+
+def test_an_empty_chunk_between_cr_and_lf_changes_nothing() -> None:
+    assert feed(EventParser(), [b"data: a\r", b"", b"\ndata: b\r", b"", b"\n", b"\r"]) == [("a\nb", "message", "")]
+
+
+def test_comments_after_a_long_line_are_dropped() -> None:
+    parser = EventParser()
+    assert feed(parser, [b"data: " + b"a" * 2000 + b"\n", b": c\n", b":", b" d\n", b": e\n"]) == []
+    assert parser.pending == 2007
+    assert feed(parser, [b":\ndata: b\n\n"]) == [("a" * 2000 + "\nb", "message", "")]
+
+
 def test_every_call_gives_a_list_of_its_own() -> None:
     parser = EventParser()
     assert parser.feed(b"") is not parser.feed(b"")
+
+
+CHUNKS = [
+    b"data: a\n\n",
+    b"data: \n\n",
+    b"data:a\n\n",
+    b"data\n\n",
+    b"data: \xff\xc3\xa9\n\n",
+    b"data: data: a\n\n",
+    b"xdata: a\n\n",
+    b"event: e\ndata: a\n\n",
+    b"event: \ndata: a\n\n",
+    b"event: data: x\ndata: a\n\n",
+    b"event: e\nevent: f\ndata: a\n\n",
+    b"xvent: e\ndata: a\n\n",
+    b"event:e\ndata:a\n\n",
+    b"id: 7\ndata: a\n\n",
+    b"id: 7\nevent: e\ndata: a\n\n",
+    b"id\ndata: a\n\n",
+    b"event: e\n: c\ndata: a\n\n",
+    b"data: a\ndata: b\n\n",
+    b"data: a\n\ndata: b\n\n",
+    b": c\n\n",
+    b": c\ndata: a\n\n",
+    b"\n",
+    b"\n\n",
+    b"retry: 9\n\n",
+    b"data: a\nevent: e\n\n",
+    b"data: " + b"x" * 600 + b"\n\n",
+    b"data: " + b"x" * 3000 + b"\n\n",
+    b"data: a\n\n" * 80,
+    b"event: e\ndata: a\n\n" * 40,
+    b"data: a",
+    b"data: a\n",
+    b"data: a\n\nid: 9\n",
+    b":",
+    b"",
+    b"event: e\n",
+    b"a: b\rdata: c\n\n",
+]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("first", CHUNKS)
+def test_chunks_that_are_whole_events_say_what_the_stream_says(first: bytes, line_end: bytes) -> None:
+    for second in CHUNKS:
+        chunks = [chunk.replace(b"\n", line_end) for chunk in (b"data: 0\n\n", first, second, first)]
+        parser = EventParser()
+        events = feed(parser, chunks)
+        expected = parse(b"".join(chunks))
+        assert events == expected.events
+        assert (parser.last_event_id, parser.retry, parser.pending) == (
+            expected.last_event_id,
+            expected.retry,
+            expected.pending,
+        )
+
+
+def test_a_large_chunk_with_crlf_and_no_blank_line() -> None:
+    chunks = [b"data: 0\r\nda", b"ta\r\ndata: " + b"x" * 3000 + b"\r\n", b"\r\n"]
+    assert feed(EventParser(), chunks) == [("0\n\n" + "x" * 3000, "message", "")]
+
+
+ODD = [
+    b"data: a\r\nfoo: y\r\n\r\n: c",
+    b": c\r\ndata: b",
+    b"foo: y",
+    b"data: \xff",
+    b"data: a\rdata: b",
+    b"data: a\ndata: b",
+    b"data: a\r\ndata: b",
+    b"data: a\r\n: c",
+    b"data: a\n: c",
+    b": c",
+    b": c\r\n\r\n: c",
+    b"data: a\r\ndata:b",
+    b"data: a\r\ndatab",
+    b"data: a\r\nevent: e",
+    b"event: e\r\ndata: \xe2\x82",
+    b"id: 1\x00\r\ndata: a",
+    b"id: 1\r\ndata: a",
+    b"id: \r\ndata: a",
+    b"event: \r\ndata: a",
+    b"event:  e\r\ndata:  a",
+    b"event:e\r\ndata:a",
+    b"retry: 7",
+    b"",
+    b"id: 1\r\nevent: e\r\ndata: a",
+    b"event: e\r\nid: 1\r\ndata: a",
+    b"event: e\r\nid: 1\r\nfoo: a",
+    b"event: e\r\ndata: a\r\nid: 1",
+]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "usual", [b"data: 0", b"event: f\r\ndata: 0", b"id: 5\r\ndata: 0", b"event: f\r\nid: 5\r\ndata: 0"]
+)
+def test_an_odd_event_among_many(usual: bytes, line_end: bytes) -> None:
+    for odd in ODD:
+        for before in (0, 1, 2, 100):
+            for after in (0, 1, 100):
+                blocks = [*[usual] * before, odd, *[usual] * after, b""]
+                stream = b"\r\n\r\n".join(blocks).replace(b"\r\n", line_end)
+                parser = EventParser()
+                events = feed(parser, [b"data: first\n\n", stream])
+                expected = parse(b"data: first\n\n" + stream)
+                assert events == expected.events, (odd, before, after)
+                assert (parser.last_event_id, parser.retry) == (expected.last_event_id, expected.retry)
 
 
 # What is held
@@ -188,6 +315,34 @@ def test_events_before_the_large_one_come_first_and_the_next_call_raises() -> No
     assert parser.feed(b"data: d\n\n") == [ServerSentEvent("d", id="2")]
 
 
+@pytest.mark.parametrize("start", [b"", b"data: a", b"data: a\n", b"data: a\r", b"data: a\r\n"])
+@pytest.mark.parametrize("rest", [b"x" * 30, b"x" * 30 + b"\n", b"x" * 30 + b"\n\n", b"x" * 30 + b"\r\n\r\n"])
+def test_the_call_that_takes_an_event_past_the_limit_raises(start: bytes, rest: bytes) -> None:
+    parser = EventParser(max_event_size=20)
+    assert parser.feed(b"data: b\n\n") == [ServerSentEvent("b")]
+    parser.feed(start)
+    for chunk in (rest, b"y", b"", b"data: c\n\n", b"\r\n", rest):
+        with pytest.raises(EventTooLargeError):
+            parser.feed(chunk)
+        assert parser.pending == 0
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("before", [0, 1, 2, 200])
+@pytest.mark.parametrize("limit", [20, 2500])
+def test_nothing_is_read_after_the_large_event(limit: int, before: int, line_end: bytes) -> None:
+    stream = b"data: a\n\n" * before + b"data: " + b"x" * limit + b"\n\n" + b"data: b\n\n" * 200
+    parser = EventParser(max_event_size=limit)
+    if before:
+        assert parser.feed(stream.replace(b"\n", line_end)) == [ServerSentEvent("a")] * before
+    with pytest.raises(EventTooLargeError):
+        parser.feed(stream.replace(b"\n", line_end))
+    parser = EventParser(max_event_size=limit)
+    with pytest.raises(EventTooLargeError):
+        parser.feed(b"data: " + b"x" * limit + b"\n\nid: 1\ndata")
+    assert (parser.pending, parser.truncated) == (0, False)
+
+
 def test_an_error_that_nobody_has_seen_is_raised_by_close() -> None:
     parser = EventParser(max_event_size=10)
     assert len(parser.feed(b"data: a\n\ndata: 12345")) == 1
@@ -285,12 +440,27 @@ def test_an_event_cannot_be_changed(event: ServerSentEvent) -> None:
 
 @for_each_kind
 def test_a_parsed_event_is_like_a_made_one(event: ServerSentEvent) -> None:
-    streams = [encode_event(event), b": c\n\n" + encode_event(event), encode_event(event) * 3]
-    for parsed in [EventParser().feed(stream)[0] for stream in streams]:
+    stream = encode_event(event)
+    parser = EventParser()
+    # as the first, in a chunk of its own, with CRLF, after a comment, among many
+    chunks = [
+        stream,
+        stream,
+        stream.replace(b"\n", b"\r\n"),
+        b": c\n\n" + stream,
+        stream * 200,
+        b": c\n\n" + stream * 200,
+    ]
+    for parsed in [parser.feed(chunk)[0] for chunk in chunks]:
         assert parsed == event
+        assert event == parsed
         assert repr(parsed) == repr(event)
-        assert type(parsed) is type(event)
+        assert type(parsed).__name__ == "ServerSentEvent"
         test_an_event_cannot_be_changed(parsed)
+        test_an_event_survives_pickle_and_copies(parsed)
+        test_an_event_is_an_attrs_value(parsed)
+        with pytest.raises(TypeError):
+            hash(parsed)
 
 
 def test_events_are_equal_by_value_and_not_hashable() -> None:
