@@ -49,7 +49,7 @@ def test_the_parameters_of_a_method_are_the_fields_of_its_operation(method: Any,
 def test_every_argument_is_documented(method: Any, operation: Any) -> None:
     for name in inspect.signature(method).parameters:
         if name != "self":
-            assert f"\n            {name}: " in method.__doc__, name
+            assert f"\n    {name}: " in (inspect.getdoc(method) or ""), name
 
 
 def answers(request: Request) -> Response:
