@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = [
     "BARE",
@@ -28,20 +28,20 @@ BARE_JSON, BARE = "bare aiohttp, json", "bare aiohttp, orjson"
 OURS_JSON, OURS = "handinger_async, json", "handinger_async, orjson"
 
 
-class Client:
+class Client(Protocol):
     """What every client can do; the answers are read completely, and turned into what the client has for them."""
 
     async def worker(self, worker_id: str) -> Any:
         """Retrieve a worker."""
-        raise NotImplementedError
+        ...
 
     async def schedules(self) -> Any:
         """List the schedules of the worker that has many."""
-        raise NotImplementedError
+        ...
 
     async def events(self, worker_id: str) -> int:
         """Read a stream to its end; return how many events it had."""
-        raise NotImplementedError
+        ...
 
     async def aclose(self) -> None:
         """Close the client."""

@@ -91,6 +91,7 @@ class Session:
         observe: Observer | None = None,
         max_body_size: int = DEFAULT_MAX_BODY_SIZE,
     ) -> None:
+        _check_mappings(headers=headers)
         if api_key is None:
             api_key = os.environ.get("HANDINGER_API_KEY")
         if api_key is None:
@@ -137,6 +138,7 @@ class Session:
         Raises:
             ConfigurationError: An argument is malformed.
         """
+        _check_mappings(headers=headers, query=query, body=body)
         now = self._caller.options
         added = Headers(headers or {})
         if idempotency_key is not None:
@@ -288,6 +290,13 @@ class _View(Session):
 
     async def aclose(self) -> None:
         """Do nothing: the transport belongs to the session that this is a view of."""
+
+
+def _check_mappings(**given: object) -> None:
+    """Refuse what is neither a mapping nor left out; the value, which may hold a secret, is not repeated."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise ConfigurationError(f"{name} must be a mapping, not {type(value).__name__}")
 
 
 def _check_target(path: object) -> str:

@@ -103,6 +103,16 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(call: Any, word
             await session.send(operations.CreateWorker(input="x", stream=True))
 
 
+@pytest.mark.parametrize("name", ["headers", "query", "body"])
+def test_options_that_are_no_mappings_are_refused(name: str) -> None:
+    session = Session(api_key="key", transport=MemoryTransport(answers))
+    for bad in ("a=1", [("a", "1")], 5):
+        with pytest.raises(ConfigurationError, match=f"{name} must be a mapping"):
+            session.with_options(**{name: bad})  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="headers must be a mapping"):
+        Session(api_key="key", headers="a: b")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "words"),
     [
