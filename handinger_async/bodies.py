@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
-from .calls import Caller, end_of
+from .calls import Caller, end_of, timed_out
 from .errors import APIConnectionError, APIError, APIResponseValidationError, APITimeoutError, ConfigurationError
 from .http import Request, Response
 from .retry import RetryPolicy
@@ -99,7 +99,7 @@ class StreamedBody:
     async def _connect(self, request: Request, retry: RetryPolicy | None = None) -> None:
         opening = self._caller.open(request, deadline=self._deadline, retry=retry, number=self._attempts + 1)
         try:
-            stream, self._attempts = await self._wait(opening, None, "")
+            stream, self._attempts = await self._wait(opening)
         except APIError as error:
             self._attempts = max(self._attempts, error.attempts)
             self._describe(error)
@@ -118,20 +118,19 @@ class StreamedBody:
         stream = self._stream
         if stream is None:
             raise StreamClosed
-        idle = self._caller.options.timeouts.idle
-        chunk = await self._wait(stream.read_chunk(), idle, f"There was no byte for {idle} s.")
+        chunk = await self._wait(stream.read_chunk(), self._caller.options.timeouts.idle)
         if self._closed:
             raise StreamClosed
         return chunk
 
-    async def _wait(self, work: Awaitable[T], limit: float | None, message: str) -> T:
+    async def _wait(self, work: Awaitable[T], limit: float | None = None) -> T:
         """Await ``work`` for at most ``limit`` seconds, until the deadline, or until somebody closes the stream.
 
         Raises:
-            APITimeoutError: The time is over; the message is ``message``, or names the deadline.
+            APITimeoutError: The deadline has passed, or no byte has come for ``limit`` seconds.
             StreamClosed: The stream was closed.
         """
-        end, message = end_of(limit, self._deadline, message)
+        end = end_of(limit, self._deadline)
         scope = asyncio.timeout_at(end)
         try:
             async with scope as self._scope:
@@ -146,7 +145,7 @@ class StreamedBody:
             self._scope = None
         if self._closed:
             raise StreamClosed
-        raise APITimeoutError(message)
+        raise timed_out(limit, "byte", late=end == self._deadline)
 
     def _describe(self, error: E) -> E:
         """Return ``error``, which now says what was asked, and how often."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from logging import INFO
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ from .options import Options, Timeouts
 from .retry import RetryPolicy
 from .transports import StreamedResponse, Transport
 
-__all__ = ["DEFAULT_MAX_BODY_SIZE", "Attempt", "Caller", "Options", "Pool", "Timeouts", "end_of"]
+__all__ = ["DEFAULT_MAX_BODY_SIZE", "Attempt", "Caller", "Options", "Pool", "Timeouts", "end_of", "timed_out"]
 
 T = TypeVar("T")
 A = TypeVar("A", Response, StreamedResponse)
@@ -97,7 +97,7 @@ class Caller:
         limit = self.options.timeouts.deadline
         return None if limit is None else asyncio.get_running_loop().time() + limit
 
-    async def fetch(self, request: Request, *, deadline: float | None) -> tuple[Response, int]:
+    def fetch(self, request: Request, *, deadline: float | None) -> Coroutine[Any, Any, tuple[Response, int]]:
         """Send a request and read the answer.
 
         Args:
@@ -105,18 +105,14 @@ class Caller:
             deadline: The time of the loop by which to have the answer.
 
         Returns:
-            The answer, whose status is 2xx, and the number of attempts.
+            To await: the answer, whose status is 2xx, and the number of attempts.
 
         Raises:
             APIError: There is no such answer.
         """
+        return self._repeat(request, self._send_and_read, deadline, limit=self.options.timeouts.attempt)
 
-        def send(url: URL, prepared: Request) -> Awaitable[Response]:
-            return self._in_time(self._send_and_read(url, prepared), deadline)
-
-        return await self._repeat(request, self.options.retry, deadline, send)
-
-    async def fetch_file(self, request: Request, *, deadline: float | None) -> tuple[Response, int]:
+    def fetch_file(self, request: Request, *, deadline: float | None) -> Coroutine[Any, Any, tuple[Response, int]]:
         """Send a request and read the answer, however long that takes while bytes keep coming.
 
         Args:
@@ -124,26 +120,22 @@ class Caller:
             deadline: The time of the loop by which to have the answer.
 
         Returns:
-            The answer, whose status is 2xx, and the number of attempts.
+            To await: the answer, whose status is 2xx, and the number of attempts.
 
         Raises:
             APIError: There is no such answer.
         """
-        idle = self.options.timeouts.idle
+        timeouts = self.options.timeouts
 
         async def send(url: URL, prepared: Request) -> Response:
-            stream = await self._in_time(self._send(url, prepared), deadline)
+            stream = await wait(self._send(url, prepared), timeouts.attempt, deadline, "answer")
+            return await self._read(stream, lambda: wait(stream.read_chunk(), timeouts.idle, deadline, "byte"))
 
-            def read_chunk() -> Awaitable[bytes]:
-                return wait(stream.read_chunk(), idle, deadline, f"There was no byte for {idle} s.")
+        return self._repeat(request, send, deadline, limit=None)
 
-            return await self._read(stream, read_chunk)
-
-        return await self._repeat(request, self.options.retry, deadline, send)
-
-    async def open(
+    def open(
         self, request: Request, *, deadline: float | None, retry: RetryPolicy | None = None, number: int = 1
-    ) -> tuple[StreamedResponse, int]:
+    ) -> Coroutine[Any, Any, tuple[StreamedResponse, int]]:
         """Send a request and wait for the headers of the answer.
 
         Args:
@@ -153,50 +145,53 @@ class Caller:
             number: The number of the first attempt.
 
         Returns:
-            The answer, whose status is 2xx, and the number of the last attempt; the caller closes the answer.
+            To await: the answer, whose status is 2xx, and the number of the last attempt; the caller closes the answer.
 
         Raises:
             APIError: There is no such answer.
         """
-
-        def send(url: URL, prepared: Request) -> Awaitable[StreamedResponse]:
-            return self._in_time(self._send(url, prepared), deadline)
-
-        return await self._repeat(request, retry or self.options.retry, deadline, send, number)
+        limit = self.options.timeouts.attempt
+        return self._repeat(request, self._send, deadline, limit=limit, retry=retry, first=number)
 
     async def _repeat(
         self,
         request: Request,
-        retry: RetryPolicy,
-        deadline: float | None,
         send: Callable[[URL, Request], Awaitable[A]],
+        deadline: float | None,
+        *,
+        limit: float | None,
+        retry: RetryPolicy | None = None,
         first: int = 1,
     ) -> tuple[A, int]:
         """Send until there is an answer or the policy gives up; return the answer and the number of attempts."""
         url, request = self.endpoint.prepare(self.options.apply(request))
-        loop = asyncio.get_running_loop()
+        clock = asyncio.get_running_loop().time
+        watched = self.observe is not None or logger.isEnabledFor(INFO)
         for number in itertools.count(first):
-            logger.debug("%s %s: attempt %d begins", request.method, request.path, number)
-            start = loop.time()
-            outcome: A | APIError
+            if watched:
+                logger.debug("%s %s: attempt %d begins", request.method, request.path, number)
+            start = clock()
             try:
-                outcome = await send(url, request)
+                answer = await wait(send(url, request), limit, deadline, "answer")
             except APIError as error:
-                outcome = error
+                failure = error
             except ConfigurationError:
                 raise
             except BaseException as error:  # given up by the caller, or a mistake in a transport: it may have been sent
-                self._report(request, error, number, loop.time() - start, None)
+                if watched:
+                    self._report(request, error, number, clock() - start, None)
                 raise
-            delay = self._delay(request, outcome, number - first + 1, retry, deadline)
-            self._report(request, outcome, number, loop.time() - start, delay)
-            if delay is not None:
-                await asyncio.sleep(delay)
-            elif isinstance(outcome, APIError):
-                outcome.call, outcome.attempts = f"{request.method} {request.path}", number
-                raise outcome
             else:
-                return outcome, number
+                if watched:
+                    self._report(request, answer, number, clock() - start, None)
+                return answer, number
+            delay = self._delay(request, failure, number - first + 1, retry or self.options.retry, deadline)
+            if watched:
+                self._report(request, failure, number, clock() - start, delay)
+            if delay is None:
+                failure.call, failure.attempts = f"{request.method} {request.path}", number
+                raise failure
+            await asyncio.sleep(delay)
         raise AssertionError("unreachable")
 
     async def _send(self, url: URL, request: Request) -> StreamedResponse:
@@ -240,18 +235,12 @@ class Caller:
             await stream.aclose()
         return Response(stream.status, stream.headers, b"".join(chunks))
 
-    def _in_time(self, work: Awaitable[T], deadline: float | None) -> Awaitable[T]:
-        """Await ``work`` for as long as one attempt may take, or until the deadline if that is earlier."""
-        limit = self.options.timeouts.attempt
-        return wait(work, limit, deadline, f"There was no answer within {limit} s.")
-
     def _delay(
-        self, request: Request, outcome: object, number: int, retry: RetryPolicy, deadline: float | None
+        self, request: Request, failure: APIError, number: int, retry: RetryPolicy, deadline: float | None
     ) -> float | None:
         """Return how long to wait before the next attempt, or None if this was the last."""
-        if isinstance(outcome, APIStatusError):
-            outcome = outcome.response
-        elif not isinstance(outcome, APIConnectionError):
+        outcome = failure.response if isinstance(failure, APIStatusError) else failure
+        if not isinstance(outcome, Response | APIConnectionError):
             return None
         delay = retry.delay(request, outcome, attempt=number)
         if delay is None or (deadline is not None and asyncio.get_running_loop().time() + delay >= deadline):
@@ -266,8 +255,6 @@ class Caller:
         elapsed: float,
         delay: float | None,
     ) -> None:
-        if self.observe is None and not logger.isEnabledFor(INFO):
-            return
         error = outcome if isinstance(outcome, BaseException) else None
         answer: Any = getattr(outcome, "response", None) if error else outcome
         attempt = Attempt(
@@ -283,19 +270,19 @@ class Caller:
         report(attempt, self.observe)
 
 
-async def wait(work: Awaitable[T], limit: float | None, deadline: float | None, message: str) -> T:
+async def wait(work: Awaitable[T], limit: float | None, deadline: float | None, what: str) -> T:
     """Await ``work`` for at most ``limit`` seconds, or until the deadline if that is earlier.
 
     Args:
         work: What to wait for.
         limit: Seconds.
         deadline: The time of the loop.
-        message: What to say when the limit is over.
+        what: What is missing when the limit is over.
 
     Raises:
         APITimeoutError: It took too long; whatever ``work`` raises comes through.
     """
-    end, message = end_of(limit, deadline, message)
+    end = end_of(limit, deadline)
     scope = asyncio.timeout_at(end)
     try:
         async with scope:
@@ -303,12 +290,17 @@ async def wait(work: Awaitable[T], limit: float | None, deadline: float | None, 
     except TimeoutError:
         if not scope.expired():
             raise
-    raise APITimeoutError(message)
+    raise timed_out(limit, what, late=end == deadline)
 
 
-def end_of(limit: float | None, deadline: float | None, message: str) -> tuple[float | None, str]:
-    """Return the time of the loop at which to stop waiting, and the reason: ``message``, or that of the deadline."""
-    end = None if limit is None else asyncio.get_running_loop().time() + limit
-    if deadline is not None and (end is None or deadline < end):
-        return deadline, "The deadline has passed."
-    return end, message
+def end_of(limit: float | None, deadline: float | None) -> float | None:
+    """Return the time of the loop at which to stop waiting: after ``limit`` seconds, or at the deadline."""
+    if limit is None:
+        return deadline
+    end = asyncio.get_running_loop().time() + limit
+    return end if deadline is None or end < deadline else deadline
+
+
+def timed_out(limit: float | None, what: str, *, late: bool) -> APITimeoutError:
+    """Return the error for ``what`` did not come within ``limit`` seconds, or until the deadline."""
+    return APITimeoutError("The deadline has passed." if late else f"There was no {what} within {limit} s.")

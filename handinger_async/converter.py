@@ -266,6 +266,7 @@ def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
 
 
 _converter = _make_converter(detailed_validation=False)
+_hook = cache(_converter.get_structure_hook)
 
 
 @cache
@@ -287,7 +288,7 @@ def structure(document: Any, tp: Any) -> Any:
         APIResponseValidationError: With the path of what does not fit.
     """
     try:
-        return _converter.structure(document, tp)
+        return _hook(tp)(document, tp)
     except Exception:  # noqa: S110 - whatever it is, the second pass says it better
         pass
     try:

@@ -10,6 +10,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from platform import python_version
+from typing import TypeVar, overload
 
 import attrs
 from yarl import URL
@@ -18,9 +19,11 @@ from .errors import ConfigurationError, shorten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn, Self
+    from typing import NoReturn, Self
 
 __all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "Request", "Response", "Secret"]
+
+T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://v3.handinger.com"
 
@@ -31,6 +34,8 @@ _BREAKS = re.compile(r"[\r\n\0]")
 #: What a request line can carry (RFC 9112, section 3.2), and of that only what stays on the endpoint's host.
 _TARGET = re.compile(r"/[!\"$-~]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+#: Those that need no look at their letters.
+_METHODS = frozenset({"GET", "POST", "DELETE"})
 _SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 
 
@@ -77,15 +82,29 @@ class Headers(Mapping[str, str]):
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         own: dict[str, tuple[str, str]] = {}
         self._fields = own
-        for name, value in _pairs(fields):
+        for name, value in fields.items() if hasattr(fields, "items") else fields:
+            if not isinstance(name, str):
+                raise ConfigurationError(f"{shorten(repr(name))} is not a header name: it is no string")
             key = _key(name)
-            _check_value(name, value)
+            if value.__class__ is not str or not value.isprintable():
+                _check_value(name, value)
             if key in own:
                 value = f"{own[key][1]}, {value}"
             own[key] = (name, Secret(value) if key in _SENSITIVE else value)
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower()][1]
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+
+    @overload
+    def get(self, name: str, /, default: str | T) -> str | T: ...
+
+    def get(self, name: str, /, default: object = None) -> object:
+        """Return the value of a field, or ``default`` if there is none of that name."""
+        field = self._fields.get(name.lower())
+        return default if field is None else field[1]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._fields
@@ -127,19 +146,9 @@ class Headers(Mapping[str, str]):
         return Headers, (masked,)
 
 
-def _pairs(fields: Any) -> Iterable[tuple[str, str]]:
-    return fields.items() if isinstance(fields, Mapping) else fields
-
-
-def _key(name: object) -> str:
-    """Return what a header is found by: its name without case."""
-    if not isinstance(name, str):
-        raise ConfigurationError(f"{shorten(repr(name))} is not a header name (RFC 9110, section 5.6.2)")
-    return _lower(name)
-
-
 @lru_cache(256)  # the same few names come again and again
-def _lower(name: str) -> str:
+def _key(name: str) -> str:
+    """Return what a header is found by: its name without case."""
     if not _TOKEN.fullmatch(name):
         raise ConfigurationError(f"{shorten(repr(name))} is not a header name (RFC 9110, section 5.6.2)")
     return name.lower()
@@ -149,7 +158,7 @@ def _check_value(name: str, value: object) -> None:
     """Refuse what could not be sent as a header; the value, which may be a secret, is not repeated."""
     if not isinstance(value, str):
         raise ConfigurationError(f"the value of header {shorten(name)} must be a string, not {type(value).__name__}")
-    if not value.isprintable() and _BREAKS.search(value):
+    if _BREAKS.search(value):
         raise ConfigurationError(f"the value of header {shorten(name)} holds CR, LF or NUL")
 
 
@@ -245,7 +254,7 @@ class Endpoint:
             ConfigurationError: The request cannot be sent as it is: its method is no token, its target is no
                 percent-encoded path, or a header holds what UTF-8 cannot carry.
         """
-        if not _TOKEN.fullmatch(request.method):
+        if request.method not in _METHODS and not _TOKEN.fullmatch(request.method):
             raise ConfigurationError(f"{shorten(repr(request.method))} is not an HTTP method")
         if not _TARGET.fullmatch(request.target):
             raise ConfigurationError(f"{shorten(repr(request.target))} is not a percent-encoded path with a query")

@@ -171,7 +171,7 @@ class EventStream(StreamedBody):
             headers = self._request.headers | {"Last-Event-ID": self.last_event_id}
             request = Request(self._request.method, self._request.target, headers)
             try:
-                await self._wait(asyncio.sleep(delay), None, "")
+                await self._wait(asyncio.sleep(delay))
                 await self._connect(request, _ONCE)
                 check_event_stream(self.response)
             except (APIConnectionError, APIStatusError, APIResponseValidationError) as failure:

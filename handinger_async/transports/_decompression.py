@@ -5,8 +5,9 @@ from __future__ import annotations
 import zlib
 
 from ..errors import APIConnectionError, shorten
+from . import StreamedResponse
 
-__all__ = ["ACCEPT_ENCODING", "Decompressor"]
+__all__ = ["ACCEPT_ENCODING", "DecompressedResponse", "Decompressor"]
 
 #: What to ask servers for: what `Decompressor` knows.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -81,3 +82,31 @@ class Decompressor:
         # "Deflate" (RFC 9110, section 8.4.1.2) begins with a header of two bytes (RFC 1950), of which the first ends
         # in 8; some servers leave it out.
         return zlib.decompressobj(zlib.MAX_WBITS if self._pending[0] & 0x0F == 8 else -zlib.MAX_WBITS)
+
+
+class DecompressedResponse:
+    """An answer whose body is decompressed on its way.
+
+    Args:
+        compressed: The answer as it comes.
+        encoding: Its Content-Encoding, which is not empty.
+    """
+
+    def __init__(self, compressed: StreamedResponse, encoding: str) -> None:
+        self._compressed = compressed
+        self._encoding = encoding
+        self._decompressor: Decompressor | None = None
+        self.status = compressed.status
+        self.headers = compressed.headers
+        self.aclose = compressed.aclose
+
+    async def read_chunk(self) -> bytes:
+        """Return the next piece of the body; see `StreamedResponse.read_chunk`."""
+        if self._decompressor is None:
+            self._decompressor = Decompressor(self._encoding)
+        while not (chunk := self._decompressor.next()):
+            if not (raw := await self._compressed.read_chunk()):
+                self._decompressor.finish()
+                break
+            self._decompressor.feed(raw)
+        return chunk

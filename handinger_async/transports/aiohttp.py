@@ -17,7 +17,7 @@ from yarl import URL
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, shorten
 from ..http import Headers, Request
 from . import StreamedResponse
-from ._decompression import ACCEPT_ENCODING, Decompressor
+from ._decompression import ACCEPT_ENCODING, DecompressedResponse
 from ._proxies import Proxy, check_proxy, proxy_from_environment
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class AiohttpTransport:
         headers: Mapping[str, str] = _ACCEPT | request.headers
         if proxy is not None and url.scheme == "http":  # for https it is the tunnel that is asked for, below
             headers = _ACCEPT | request.headers | proxy.headers
-        middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
+        middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = _MIDDLEWARES
         if session is self._given:
             # What a call brings takes the place of the session's own middlewares, so they are named here too.
             middlewares = (*session._middlewares, _send_once)  # noqa: SLF001 - there is no public name
@@ -176,16 +176,19 @@ class AiohttpTransport:
             response.close()
             reason = error.message
         else:
-            return answer
+            encoding = answer.headers.get("content-encoding")
+            return DecompressedResponse(answer, encoding) if encoding else answer
         raise APIConnectionError(f"The head of the answer is malformed: {reason}.")
 
     def _proxy_for(self, url: URL) -> Proxy | None:
         if not self._trust_env:
             return self._proxy
         origin = url.origin()
-        if origin not in self._proxies:
-            self._proxies[origin] = proxy_from_environment(url)
-        return self._proxies[origin]
+        try:
+            return self._proxies[origin]
+        except KeyError:
+            proxy = self._proxies[origin] = proxy_from_environment(url)
+            return proxy
 
 
 _Pair: TypeAlias = tuple[aiohttp.ClientSession, aiohttp.ClientSession]
@@ -240,6 +243,9 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
     raise failure
 
 
+_MIDDLEWARES: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
+
+
 def _authorize(authorization: str) -> aiohttp.ClientMiddlewareType:
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         request.headers["Authorization"] = authorization
@@ -257,8 +263,6 @@ class _AiohttpResponse:
         self._reference: ReferenceType[_AiohttpResponse] | None = None
         self.status = response.status
         self.headers = headers
-        self._encoding = headers.get("content-encoding", "")
-        self._decompressor: Decompressor | None = None
         self._connection_lost: asyncio.Future[None] | None = None
         if response.connection is None:  # the answer is complete, and its connection given back
             return
@@ -274,18 +278,6 @@ class _AiohttpResponse:
             self._connection_lost.add_done_callback(self._tell)
 
     async def read_chunk(self) -> bytes:
-        if not self._encoding:
-            return await self._read_raw()
-        if self._decompressor is None:
-            self._decompressor = Decompressor(self._encoding)
-        while not (chunk := self._decompressor.next()):
-            if not (raw := await self._read_raw()):
-                self._decompressor.finish()
-                break
-            self._decompressor.feed(raw)
-        return chunk
-
-    async def _read_raw(self) -> bytes:
         try:
             return await self._response.content.readany()
         except _FAILURES as error:

@@ -130,7 +130,7 @@ def test_but_not_fall_silent_for_longer_than_idle(call: Callable[[Session], Any]
     async def main() -> None:
         service = Service(StreamingResponse(200, SSE, chunks()))
         async with service.session(retry=once, timeouts=Timeouts(idle=10)) as session:
-            with pytest.raises(APIConnectionError, match="no byte for 10 s"):
+            with pytest.raises(APIConnectionError, match="no byte within 10 s"):
                 await call(session)
         assert seconds() == 19
 
