@@ -266,7 +266,8 @@ def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
 
 
 _converter = _make_converter(detailed_validation=False)
-_hook = cache(_converter.get_structure_hook)
+_structure_hook: Callable[[Any], Hook] = cache(_converter.get_structure_hook)
+_unstructure_hook: Callable[[Any], Callable[[Any], Any]] = cache(_converter.get_unstructure_hook)
 
 
 @cache
@@ -288,7 +289,7 @@ def structure(document: Any, tp: Any) -> Any:
         APIResponseValidationError: With the path of what does not fit.
     """
     try:
-        return _hook(tp)(document, tp)
+        return _structure_hook(tp)(document, tp)
     except Exception:  # noqa: S110 - whatever it is, the second pass says it better
         pass
     try:
@@ -322,7 +323,7 @@ def _locate(error: BaseException) -> tuple[str, str]:
 
 def unstructure(operation: Operation[Any]) -> dict[str, Any]:
     """Return the fields of an operation that do not go into its path, as the wire has them."""
-    fields: dict[str, Any] = _converter.unstructure(operation)
+    fields: dict[str, Any] = _unstructure_hook(type(operation))(operation)
     return fields
 
 

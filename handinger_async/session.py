@@ -165,7 +165,8 @@ class Session:
             ConfigurationError: The operation answers with a stream, or the session is closed.
             APIError: The call failed.
         """
-        return (await self.exchange(operation)).result
+        result, _, _ = await self._perform(operation)
+        return result
 
     async def exchange(self, operation: Operation[R]) -> Exchange[R]:
         """Perform an operation with a JSON answer, and tell what it took.
@@ -180,17 +181,21 @@ class Session:
             ConfigurationError: The operation answers with a stream, or the session is closed.
             APIError: The call failed.
         """
-        if operation.streams:
-            raise ConfigurationError(f"{type(operation).__name__} answers with a stream here: use stream()")
         clock = asyncio.get_running_loop().time
         start = clock()
+        result, response, attempts = await self._perform(operation)
+        return Exchange(result=result, response=response, attempts=attempts, elapsed=clock() - start)
+
+    async def _perform(self, operation: Operation[R]) -> tuple[R, Response, int]:
+        """Return the result, the answer that it was read from, and how many times the request was sent."""
+        if operation.streams:
+            raise ConfigurationError(f"{type(operation).__name__} answers with a stream here: use stream()")
         response, attempts = await self._caller.fetch(encode_request(operation), deadline=self._caller.deadline())
         try:
-            result = decode_response(operation, response)
+            return decode_response(operation, response), response, attempts
         except APIError as error:
             error.attempts = attempts
             raise
-        return Exchange(result=result, response=response, attempts=attempts, elapsed=clock() - start)
 
     def stream(self, operation: Operation[Any], *, resume: bool = True) -> EventStream:
         """Perform an operation that answers with events.

@@ -96,7 +96,11 @@ class AiohttpTransport:
         """Send a request; see `Transport.open`."""
         if self._closed:
             raise APIConnectionError("The transport is closed.", request_sent=False)
-        session = await self._session(streams=request.headers.get("accept") == "text/event-stream")
+        if self._given is not None:
+            session = self._check_given(self._given)
+        else:
+            kept = self._kept.get(asyncio.get_running_loop()) or await self._keep()
+            session = kept.streams if request.headers.get("accept") == "text/event-stream" else kept.plain
         proxy = self._proxy_for(url)
         headers: Mapping[str, str] = _ACCEPT | request.headers
         if proxy is not None and url.scheme == "http":  # for https it is the tunnel that is asked for, below
@@ -149,18 +153,15 @@ class AiohttpTransport:
             message = f"{self!r} was never closed: use 'async with' on its session, or call aclose()"
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
-    async def _session(self, *, streams: bool) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._given is not None:
-            return self._check_given(self._given, loop)
-        kept = self._kept.get(loop)
-        if kept is None:
-            self._kept = {old: sessions for old, sessions in self._kept.items() if not old.is_closed()}
-            keeper = _keep_sessions(self._limit)
-            kept = self._kept[loop] = _Kept(keeper, *await anext(keeper))
-        return kept.streams if streams else kept.plain
+    async def _keep(self) -> _Kept:
+        """Make the sessions of this event loop."""
+        self._kept = {loop: kept for loop, kept in self._kept.items() if not loop.is_closed()}
+        keeper = _keep_sessions(self._limit)
+        kept = self._kept[asyncio.get_running_loop()] = _Kept(keeper, *await anext(keeper))
+        return kept
 
-    def _check_given(self, session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+    def _check_given(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
         if session.closed:
             raise APIConnectionError("The aiohttp session is closed.", request_sent=False)
         if self._given_loop is None:
