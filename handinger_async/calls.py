@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from logging import INFO
@@ -165,12 +164,13 @@ class Caller:
     ) -> tuple[A, int]:
         """Send until there is an answer or the policy gives up; return the answer and the number of attempts."""
         url, request = self.endpoint.prepare(self.options.apply(request))
-        clock = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
         watched = self.observe is not None or logger.isEnabledFor(INFO)
-        for number in itertools.count(first):
+        number = first
+        while True:
             if watched:
                 logger.debug("%s %s: attempt %d begins", request.method, request.path, number)
-            start = clock()
+            start = loop.time()
             try:
                 answer = await wait(send(url, request), limit, deadline, "answer")
             except APIError as error:
@@ -179,20 +179,20 @@ class Caller:
                 raise
             except BaseException as error:  # given up by the caller, or a mistake in a transport: it may have been sent
                 if watched:
-                    self._report(request, error, number, clock() - start, None)
+                    self._report(request, error, number, loop.time() - start, None)
                 raise
             else:
                 if watched:
-                    self._report(request, answer, number, clock() - start, None)
+                    self._report(request, answer, number, loop.time() - start, None)
                 return answer, number
             delay = self._delay(request, failure, number - first + 1, retry or self.options.retry, deadline)
             if watched:
-                self._report(request, failure, number, clock() - start, delay)
+                self._report(request, failure, number, loop.time() - start, delay)
             if delay is None:
                 failure.call, failure.attempts = f"{request.method} {request.path}", number
                 raise failure
             await asyncio.sleep(delay)
-        raise AssertionError("unreachable")
+            number += 1
 
     async def _send(self, url: URL, request: Request) -> StreamedResponse:
         """Send a request once, and raise what an error status stands for; the caller closes the answer."""

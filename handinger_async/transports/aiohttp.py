@@ -27,6 +27,7 @@ __all__ = ["AiohttpTransport"]
 
 DEFAULT_LIMIT = 100
 
+#: What our own sessions add to all requests.
 _ACCEPT = Headers({"Accept-Encoding": ACCEPT_ENCODING})
 
 #: What aiohttp raises where the network or the server fails; the second escapes from its parser in Python.
@@ -102,11 +103,12 @@ class AiohttpTransport:
             kept = self._kept.get(asyncio.get_running_loop()) or await self._keep()
             session = kept.streams if request.headers.get("accept") == "text/event-stream" else kept.plain
         proxy = self._proxy_for(url)
-        headers: Mapping[str, str] = _ACCEPT | request.headers
+        headers: Mapping[str, str] = request.headers
         if proxy is not None and url.scheme == "http":  # for https it is the tunnel that is asked for, below
-            headers = _ACCEPT | request.headers | proxy.headers
+            headers = request.headers | proxy.headers
         middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = _MIDDLEWARES
         if session is self._given:
+            headers = _ACCEPT | headers
             # What a call brings takes the place of the session's own middlewares, so they are named here too.
             middlewares = (*session._middlewares, _send_once)  # noqa: SLF001 - there is no public name
             if session.trust_env or session.auth is not None:
@@ -224,7 +226,9 @@ async def _keep_sessions(limit: int) -> AsyncGenerator[_Pair]:
 
 
 def _new_session(limit: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=limit), cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=limit), cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT
+    )
 
 
 @lru_cache(8)
