@@ -19,7 +19,7 @@ from .errors import ConfigurationError, shorten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn, Self
+    from typing import Any, NoReturn, Self
 
 __all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "Request", "Response", "Secret"]
 
@@ -82,7 +82,8 @@ class Headers(Mapping[str, str]):
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         own: dict[str, tuple[str, str]] = {}
         self._fields = own
-        for name, value in fields.items() if hasattr(fields, "items") else fields:
+        given: Any = fields
+        for name, value in given.items() if hasattr(given, "items") else given:
             if not isinstance(name, str):
                 raise ConfigurationError(f"{shorten(repr(name))} is not a header name: it is no string")
             key = _key(name)
