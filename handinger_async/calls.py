@@ -196,19 +196,15 @@ class Caller:
 
     async def _send(self, url: URL, request: Request) -> StreamedResponse:
         """Send a request once, and raise what an error status stands for; the caller closes the answer."""
-        stream = await self._open(url, request)
+        transport = self.pool.transport()
+        stream = await transport.open(url, request, connect_timeout=self.options.timeouts.connect)
         if not 200 <= stream.status < 300:
             raise_for_status(await self._read_error(stream), "")
         return stream
 
     async def _send_and_read(self, url: URL, request: Request) -> Response:
-        stream = await self._open(url, request)
-        if not 200 <= stream.status < 300:
-            raise_for_status(await self._read_error(stream), "")
+        stream = await self._send(url, request)
         return await self._read(stream, stream.read_chunk)
-
-    def _open(self, url: URL, request: Request) -> Awaitable[StreamedResponse]:
-        return self.pool.transport().open(url, request, connect_timeout=self.options.timeouts.connect)
 
     async def _read(self, stream: StreamedResponse, read_chunk: Callable[[], Awaitable[bytes]]) -> Response:
         chunks: list[bytes] = []

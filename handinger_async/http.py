@@ -34,8 +34,6 @@ _BREAKS = re.compile(r"[\r\n\0]")
 #: What a request line can carry (RFC 9112, section 3.2), and of that only what stays on the endpoint's host.
 _TARGET = re.compile(r"/[!\"$-~]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-#: Those that need no look at their letters.
-_METHODS = frozenset({"GET", "POST", "DELETE"})
 _SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 
 
@@ -255,7 +253,7 @@ class Endpoint:
             ConfigurationError: The request cannot be sent as it is: its method is no token, its target is no
                 percent-encoded path, or a header holds what UTF-8 cannot carry.
         """
-        if request.method not in _METHODS and not _TOKEN.fullmatch(request.method):
+        if not _TOKEN.fullmatch(request.method):
             raise ConfigurationError(f"{shorten(repr(request.method))} is not an HTTP method")
         if not _TARGET.fullmatch(request.target):
             raise ConfigurationError(f"{shorten(repr(request.target))} is not a percent-encoded path with a query")

@@ -113,8 +113,6 @@ def _check_segment(operation: object, field: Field, text: str) -> None:
         raise ConfigurationError(f"{field.name} is empty")
     if unquote(text) in (".", ".."):
         raise ConfigurationError(f"{field.name} must not be {text!r}, which servers and proxies take for a folder")
-    if text.isprintable():
-        return
     if _CONTROL.search(text):
         raise ConfigurationError(f"{field.name} holds a control character")
     if _SURROGATE.search(text):

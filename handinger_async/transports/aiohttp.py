@@ -27,7 +27,7 @@ __all__ = ["AiohttpTransport"]
 
 DEFAULT_LIMIT = 100
 
-#: What our own sessions add to all requests.
+#: What is added to all requests.
 _ACCEPT = Headers({"Accept-Encoding": ACCEPT_ENCODING})
 
 #: What aiohttp raises where the network or the server fails; the second escapes from its parser in Python.
@@ -106,7 +106,7 @@ class AiohttpTransport:
         headers: Mapping[str, str] = request.headers
         if proxy is not None and url.scheme == "http":  # for https it is the tunnel that is asked for, below
             headers = request.headers | proxy.headers
-        middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = _MIDDLEWARES
+        middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
         if session is self._given:
             headers = _ACCEPT | headers
             # What a call brings takes the place of the session's own middlewares, so they are named here too.
@@ -246,9 +246,6 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         failure = aiohttp.ClientConnectionError(str(error) or type(error).__name__)
     raise failure
-
-
-_MIDDLEWARES: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
 
 
 def _authorize(authorization: str) -> aiohttp.ClientMiddlewareType:
