@@ -9,8 +9,11 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def interleave(
@@ -42,6 +45,35 @@ def interleave(
         order.append(order.pop(0))  # nobody always runs after the same neighbour
     gc.unfreeze()
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+async def interleave_clients(
+    clients: Mapping[str, T], measures: Mapping[str, Callable[[T], Awaitable[float]]], rounds: int
+) -> dict[str, dict[str, float]]:
+    """Take every measure of every client once a round; see `interleave`.
+
+    Args:
+        clients: What to measure, by name.
+        measures: What is awaited with a client for what it took, in seconds, by what was measured.
+        rounds: How often; one more, not counted, goes first to warm up.
+
+    Returns:
+        By what was measured, the median of each client, in seconds.
+    """
+    times: dict[str, dict[str, list[float]]] = {label: {name: [] for name in clients} for label in measures}
+    order = list(clients.items())
+    gc.collect()
+    gc.freeze()
+    for number in range(rounds + 1):
+        order.append(order.pop(0))
+        for name, client in order:
+            for label, measure in measures.items():
+                gc.collect()
+                seconds = await measure(client)
+                if number:
+                    times[label][name].append(seconds)
+    gc.unfreeze()
+    return {label: {name: statistics.median(took) for name, took in row.items()} for label, row in times.items()}
 
 
 def table(columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:

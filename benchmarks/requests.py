@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ._clients import BARE, OURS, VENDOR, VENDOR_AIOHTTP, Client, available, make
-from ._measure import Goal, number, print_goals, table
+from ._measure import Goal, interleave_clients, number, print_goals, table
 from ._server import served
 
 #: What is asked for, and how often in one round.
@@ -51,26 +51,11 @@ async def all_at_once(client: Client) -> float:
 async def measure(names: list[str], base_url: str, rounds: int) -> dict[str, dict[str, float]]:
     """Return the median seconds of each client, by what was asked for."""
     clients = {name: make(name, base_url) for name in names}
-    times: dict[str, dict[str, list[float]]] = {call: {name: [] for name in names} for call in [*CALLS, IN_FLIGHT]}
-    gc.collect()
-    gc.freeze()
-    order = list(clients.items())
-    for round_ in range(rounds + 1):
-        order.append(order.pop(0))  # nobody always runs after the same neighbour
-        for name, client in order:
-            for label, (call, often) in CALLS.items():
-                gc.collect()
-                seconds = await one_by_one(client, call, often)
-                if round_:
-                    times[label][name].append(seconds)
-            gc.collect()
-            seconds = await all_at_once(client)
-            if round_:
-                times[IN_FLIGHT][name].append(seconds)
+    measures = {label: partial(one_by_one, call=call, times=often) for label, (call, often) in CALLS.items()}
+    medians = await interleave_clients(clients, {**measures, IN_FLIGHT: all_at_once}, rounds)
     for client in clients.values():
         await client.aclose()
-    gc.unfreeze()
-    return {label: {name: statistics.median(took) for name, took in row.items()} for label, row in times.items()}
+    return medians
 
 
 def run(rounds: int) -> dict[str, object]:

@@ -7,13 +7,12 @@ there for those who want it.
 from __future__ import annotations
 
 import asyncio
-import gc
-import statistics
 import time
+from functools import partial
 
 from . import _documents as documents
 from ._clients import BARE, OURS_JSON, VENDOR, VENDOR_AIOHTTP, Client, Ours, available, make
-from ._measure import Goal, number, print_goals, table
+from ._measure import Goal, interleave_clients, number, print_goals, table
 from ._server import served
 
 EACH, BULK = "an event per HTTP chunk", "16 KiB of events per chunk"
@@ -35,22 +34,11 @@ async def measure(names: list[str], base_url: str, rounds: int) -> dict[str, dic
     clients = {name: make(name, base_url) for name in names}
     clients[ASYNC_FOR] = Ours(base_url, fast_json=False)
     clients[BATCHES] = Ours(base_url, fast_json=False, batches=True)
-    times: dict[str, dict[str, list[float]]] = {label: {name: [] for name in clients} for label in WORKERS}
-    gc.collect()
-    gc.freeze()
-    order = list(clients.items())
-    for round_ in range(rounds + 1):
-        order.append(order.pop(0))  # nobody always runs after the same neighbour
-        for name, client in order:
-            for label, worker_id in WORKERS.items():
-                gc.collect()
-                seconds = await once(client, worker_id)
-                if round_:
-                    times[label][name].append(seconds)
+    measures = {label: partial(once, worker_id=worker_id) for label, worker_id in WORKERS.items()}
+    medians = await interleave_clients(clients, measures, rounds)
     for client in clients.values():
         await client.aclose()
-    gc.unfreeze()
-    return {label: {name: statistics.median(took) for name, took in row.items()} for label, row in times.items()}
+    return medians
 
 
 def run(rounds: int) -> dict[str, object]:
