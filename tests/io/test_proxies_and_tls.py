@@ -104,6 +104,17 @@ async def test_exceptions_do_not_hold_for_others_nor_for_an_explicit_proxy(
     assert len(proxy.requests) == 2
 
 
+async def test_the_environment_counts_as_it_is_when_a_server_is_first_called(
+    proxy: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with wire_server(hello) as server, session(AiohttpTransport(), server.url) as client:
+        await client.request("GET", "/x")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        await client.request("GET", "/x")
+        assert len(server.requests) == 2
+    assert not proxy.requests
+
+
 async def test_the_environment_can_be_left_alone(proxy: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     async with wire_server(hello) as server, session(AiohttpTransport(trust_env=False), server.url) as client:
@@ -173,6 +184,18 @@ async def test_a_given_session_keeps_its_middlewares() -> None:
             await client.request("GET", "/x")
         assert server.requests[0].header("x-mine") == ["1"]
     assert seen == ["/x"]
+
+
+async def test_compression_is_asked_for_as_it_can_be_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = {**aiohttp.ClientRequest.DEFAULT_HEADERS, aiohttp.hdrs.ACCEPT_ENCODING: "br, zstd"}
+    monkeypatch.setattr(aiohttp.ClientRequest, "DEFAULT_HEADERS", defaults)
+    async with wire_server(hello) as server, aiohttp.ClientSession() as given:
+        for transport in (AiohttpTransport(), AiohttpTransport(given)):
+            async with session(transport, server.url) as client:
+                await client.request("GET", "/x")
+                await client.request("GET", "/x", headers={"accept-encoding": "identity"})
+        asked = [request.header("accept-encoding") for request in server.requests]
+    assert asked == [["gzip, deflate"], ["identity"]] * 2
 
 
 async def test_a_given_session_that_is_closed_is_a_clear_error() -> None:
