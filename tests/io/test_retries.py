@@ -100,6 +100,17 @@ def test_what_can_be_repeated_is(call: Call, failure: Any) -> None:
     run(main())
 
 
+def test_a_result_that_cannot_be_read_tells_the_attempts_too() -> None:
+    async def main() -> None:
+        service = Service(Response(503), Response(200, {}, b"[]"))
+        async with service.session() as session:
+            with pytest.raises(APIResponseValidationError, match="2 attempts") as caught:
+                await get(session)
+        assert len(service.requests) == caught.value.attempts == 2
+
+    run(main())
+
+
 @pytest.mark.parametrize("call", POSTS)
 @pytest.mark.parametrize(
     ("failure", "requests"),
