@@ -1,14 +1,17 @@
 """The server of the benchmarks: as little work as an answer over HTTP can be, in a process and on a core of its own.
 
-``python -m benchmarks._server CORE`` prints its port and serves until its standard input ends.
+``python -m benchmarks._server`` prints its port and serves until its standard input ends. There is no event loop in it,
+which would take as long for an answer as half of a client does.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
+import selectors
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,9 +38,8 @@ def pin(core: int) -> None:
 def served() -> Iterator[str]:
     """Run the server, keep this process off its core, and give the server's base URL."""
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    mine, its = cores()
     server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks._server", str(its)],
+        [sys.executable, "-m", "benchmarks._server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[1],
@@ -46,7 +48,7 @@ def served() -> Iterator[str]:
     assert server.stdout is not None
     try:
         port = int(server.stdout.readline())
-        pin(mine)
+        pin(cores()[0])
         yield f"http://127.0.0.1:{port}"
     finally:
         if before:
@@ -82,35 +84,55 @@ def answers() -> dict[bytes, bytes]:
     }
 
 
-class Answering(asyncio.Protocol):
-    """Answers GET requests in one write each."""
+class Connection:
+    """Answers GET requests in one write each.
 
-    def __init__(self, known: dict[bytes, bytes]) -> None:
+    Args:
+        accepted: The socket.
+        known: The answers by path.
+    """
+
+    def __init__(self, accepted: socket.socket, known: dict[bytes, bytes]) -> None:
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = accepted
         self.known = known
         self.data = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+    def receive(self) -> bool:
+        """Read what there is and answer what is complete; return whether the client is still there."""
+        try:
+            received = self.socket.recv(64 * KIB)
+            *heads, self.data = (self.data + received).split(HEAD_END)
+            for head in heads:
+                path = head[4 : head.index(b" ", 4)].partition(b"?")[0]
+                self.socket.sendall(self.known[path])
+        except ConnectionError:
+            return False
+        return bool(received)
 
-    def data_received(self, data: bytes) -> None:
-        self.data += data
-        while HEAD_END in self.data:
-            head, _, self.data = self.data.partition(HEAD_END)
-            path = head[4 : head.index(b" ", 4)].partition(b"?")[0]
-            self.transport.write(self.known[path])
+
+def serve(listener: socket.socket, known: dict[bytes, bytes]) -> None:
+    """Serve for ever."""
+    with selectors.DefaultSelector() as ready:
+        ready.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in ready.select():
+                if key.fileobj is listener:
+                    accepted, _ = listener.accept()
+                    ready.register(accepted, selectors.EVENT_READ, Connection(accepted, known))
+                elif not key.data.receive():
+                    ready.unregister(key.fileobj)
+                    key.data.socket.close()
 
 
-async def serve() -> None:
-    """Serve until the standard input ends."""
-    known = answers()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Answering(known), "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
+def main() -> None:
+    """Print the port, and serve until the standard input ends."""
+    pin(cores()[1])
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listener:
+        print(listener.getsockname()[1], flush=True)
+        threading.Thread(target=serve, args=(listener, answers()), daemon=True).start()
+        sys.stdin.read()
 
 
 if __name__ == "__main__":
-    pin(int(sys.argv[1]))
-    asyncio.run(serve())
+    main()
