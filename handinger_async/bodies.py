@@ -12,9 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
-from .calls import Caller, end_of, timed_out
-from .errors import APIConnectionError, APIError, APIResponseValidationError, APITimeoutError, ConfigurationError
+from .calls import Caller
+from .errors import APIConnectionError, APIError, APIResponseValidationError, ConfigurationError
 from .http import Request, Response
+from .limits import Scope
 from .retry import RetryPolicy
 from .transports import StreamedResponse
 
@@ -38,7 +39,7 @@ class StreamedBody:
         self._attempts = 0
         self._stream: StreamedResponse | None = None
         self._response: Response | None = None
-        self._scope: asyncio.Timeout | None = None
+        self._scope: Scope | None = None
         self._closed = False
 
     @property
@@ -69,8 +70,8 @@ class StreamedBody:
         It may be called again, and from any task.
         """
         self._closed = True
-        if self._scope is not None and not self._scope.expired():
-            self._scope.reschedule(asyncio.get_running_loop().time())
+        if self._scope is not None:
+            self._scope.interrupt()
         await self._release()
 
     async def _release(self) -> None:
@@ -130,22 +131,15 @@ class StreamedBody:
             APITimeoutError: The deadline has passed, or no byte has come for ``limit`` seconds.
             StreamClosed: The stream was closed.
         """
-        end = end_of(limit, self._deadline)
-        scope = asyncio.timeout_at(end)
+        scope = self._scope = Scope()
         try:
-            async with scope as self._scope:
-                return await work
-        except TimeoutError as error:
-            if not self._closed and (isinstance(error, APITimeoutError) or not scope.expired()):
-                raise
+            return await self._caller.pool.limits.wait(work, limit, self._deadline, "byte", scope)
         except APIError:
             if not self._closed:
                 raise
         finally:
             self._scope = None
-        if self._closed:
-            raise StreamClosed
-        raise timed_out(limit, "byte", late=end == self._deadline)
+        raise StreamClosed
 
     def _describe(self, error: E) -> E:
         """Return ``error``, which now says what was asked, and how often."""

@@ -21,17 +21,16 @@ from .errors import (
     APIError,
     APIResponseValidationError,
     APIStatusError,
-    APITimeoutError,
     ConfigurationError,
 )
 from .http import Endpoint, Request, Response
+from .limits import TimeLimits
 from .options import Options, Timeouts
 from .retry import RetryPolicy
 from .transports import StreamedResponse, Transport
 
-__all__ = ["DEFAULT_MAX_BODY_SIZE", "Attempt", "Caller", "Options", "Pool", "Timeouts", "end_of", "timed_out"]
+__all__ = ["DEFAULT_MAX_BODY_SIZE", "Attempt", "Caller", "Options", "Pool", "Timeouts"]
 
-T = TypeVar("T")
 A = TypeVar("A", Response, StreamedResponse)
 
 #: Bytes of a decompressed body that is kept in memory. Two hundred times the largest workers seen, and little enough
@@ -42,7 +41,7 @@ _LONGEST_ERROR_BODY = 2**20
 
 
 class Pool:
-    """The transport that a session and its views share; made when it is first needed.
+    """What a session and its views share: the transport, made when it is first needed, and the time limits.
 
     Args:
         transport: The transport, or None for one over aiohttp.
@@ -50,6 +49,7 @@ class Pool:
 
     def __init__(self, transport: Transport | None) -> None:
         self._transport = transport
+        self.limits = TimeLimits()
         self.closed = False
 
     def transport(self) -> Transport:
@@ -126,6 +126,8 @@ class Caller:
         """
         timeouts = self.options.timeouts
 
+        wait = self.pool.limits.wait
+
         async def send(url: URL, prepared: Request) -> Response:
             stream = await wait(self._send(url, prepared), timeouts.attempt, deadline, "answer")
             return await self._read(stream, lambda: wait(stream.read_chunk(), timeouts.idle, deadline, "byte"))
@@ -172,7 +174,7 @@ class Caller:
                 logger.debug("%s %s: attempt %d begins", request.method, request.path, number)
             start = loop.time()
             try:
-                answer = await wait(send(url, request), limit, deadline, "answer")
+                answer = await self.pool.limits.wait(send(url, request), limit, deadline, "answer")
             except APIError as error:
                 failure = error
             except ConfigurationError:
@@ -268,39 +270,3 @@ class Caller:
             delay=delay,
         )
         report(attempt, self.observe)
-
-
-async def wait(work: Awaitable[T], limit: float | None, deadline: float | None, what: str) -> T:
-    """Await ``work`` for at most ``limit`` seconds, or until the deadline if that is earlier.
-
-    Args:
-        work: What to wait for.
-        limit: Seconds.
-        deadline: The time of the loop.
-        what: What is missing when the limit is over.
-
-    Raises:
-        APITimeoutError: It took too long; whatever ``work`` raises comes through.
-    """
-    end = end_of(limit, deadline)
-    scope = asyncio.timeout_at(end)
-    try:
-        async with scope:
-            return await work
-    except TimeoutError:
-        if not scope.expired():
-            raise
-    raise timed_out(limit, what, late=end == deadline)
-
-
-def end_of(limit: float | None, deadline: float | None) -> float | None:
-    """Return the time of the loop at which to stop waiting: after ``limit`` seconds, or at the deadline."""
-    if limit is None:
-        return deadline
-    end = asyncio.get_running_loop().time() + limit
-    return end if deadline is None or end < deadline else deadline
-
-
-def timed_out(limit: float | None, what: str, *, late: bool) -> APITimeoutError:
-    """Return the error for ``what`` did not come within ``limit`` seconds, or until the deadline."""
-    return APITimeoutError("The deadline has passed." if late else f"There was no {what} within {limit} s.")
