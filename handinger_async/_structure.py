@@ -3,21 +3,32 @@
 cattrs knows how to make any class, and calls a hook for each field of each object. What a server sends is made of few
 classes, so for each of them `make_structure_hook` writes, once, the function that one would write by hand::
 
-    def structure(v, _):
-        o = draft()
-        n = 2
-        x = v["mediaType"]
-        o.media_type = x if x.__class__ is str else text_hook(x, text_type)
+    def structure(v0, _):
+        o0 = draft_0()
+        n0 = 13
+        o0.id = x if (x := v0["id"]).__class__ is str else hook_1(x, type_1)
+        x = v0["files"]
+        if x.__class__ is list:
+            o0.files = l0 = []
+            for v1 in x:
+                o1 = draft_2()
+                ...
+                l0.append(o1)
+        else:
+            o0.files = hook_3(x, type_3)
         ...
-        if "filename" in v:
-            n += 1
+        o0.costs = None
+        if "costs" in v0:
+            n0 += 1
             ...
-        o.extra = {} if len(v) == n else {k: v[k] for k in v if k not in known}
-        o.__class__ = cls
-        return o
+        o0.extra = {} if len(v0) == n0 else unknown(v0, known_0)
+        o0.__class__ = class_0
+        return o0
 
 - A value whose class is exactly the expected one is taken. Every other goes to the converter's hook for the type of the
   field, which takes it, changes it or refuses it: the function knows no rules of its own.
+- The objects within an object are made in the same function, those of a union by the branch for their ``type``: calls
+  were a fifth of the time.
 - Storing into an immutable object costs a call of ``object.__setattr__`` a field. A class with the same slots and no
   such ban takes plain stores, and since the layouts are equal, the finished object can be made one of the real class.
 - Unknown fields are looked for where there are more keys than known ones.
@@ -27,7 +38,7 @@ What does not fit raises whatever it raises: a converter with detailed validatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -37,7 +48,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 import cattrs
 
-__all__ = ["Hook", "is_text", "make_structure_hook"]
+__all__ = ["Hook", "is_answer", "is_text", "make_structure_hook"]
 
 Hook = Callable[[Any, Any], Any]
 
@@ -49,83 +60,150 @@ def is_text(tp: Any) -> bool:
     return get_origin(tp) is Literal
 
 
+def is_answer(tp: Any) -> bool:
+    """Whether ``tp`` is a class of what a server sends: one with a field for what is unknown."""
+    return attrs.has(tp) and "extra" in attrs.fields_dict(tp)
+
+
 def make_structure_hook(
-    cls: type[Any], converter: cattrs.Converter, keys: Mapping[str, str], *, also_known: Sequence[str] = ()
+    cls: type[Any],
+    converter: cattrs.Converter,
+    key: Callable[[type[Any], str], str],
+    tagged: Mapping[Any, Mapping[str, type[Any]]],
 ) -> Hook:
     """Write the structure hook of a class.
 
     Args:
         cls: An immutable attrs class with slots that cannot be referred to weakly, a field ``extra`` for what is
-            unknown, and None as the default of what is optional.
+            unknown, and None as the default of what is optional. So are the classes of what it holds.
         converter: Has the hooks for the types of its fields.
-        keys: How JSON spells its fields.
-        also_known: Keys that every object has beside them: what has told its class.
+        key: Returns how JSON spells a field, given a class and the field's name.
+        tagged: The unions that are told apart by ``type``, with their classes by that. Every object of these has the
+            key ``type`` beside those of its fields.
 
     Returns:
         The hook. It takes a JSON object; the type, its second argument, is not looked at.
     """
-    fields = [field for field in attrs.fields(cls) if field.name != "extra"]
-    scope: dict[str, Any] = {
-        "cls": cls,
-        "draft": type(cls.__name__, (), {"__slots__": cls.__slots__}),
-        "known": {*(keys[field.name] for field in fields), *also_known},
-        "parse": datetime.fromisoformat,
-    }
-    required = [field for field in fields if field.default is attrs.NOTHING]
-    lines = [f"n = {len(required) + len(also_known)}"]
-    for field in fields:
-        key, target = repr(keys[field.name]), f"o.{field.name}"
-        if field in required:
-            lines += [f"x = v[{key}]", *_store(target, field.type, converter, scope)]
-        else:
-            given = reduce(or_, [arg for arg in get_args(field.type) if arg is not NoneType])
-            store = _store(target, given, converter, scope)
-            lines += [f"{target} = None", f"if {key} in v:"]
-            lines += _indent(["n += 1", f"x = v[{key}]", "if x is not None:", *_indent(store)])
-    source = ["def structure(v, _):", " o = draft()", *_indent(lines)]
-    source += [
-        " o.extra = {} if len(v) == n else {k: v[k] for k in v if k not in known}",
-        " o.__class__ = cls",
-        " return o",
-    ]
-    exec("\n".join(source), scope)  # noqa: S102 - as attrs and cattrs do
-    hook: Hook = scope["structure"]
+    writer = _Writer(converter, key, tagged)
+    source = ["def structure(v0, _):", *_indent([*writer.make(cls, 0), "return o0"])]
+    exec("\n".join(source), writer.scope)  # noqa: S102 - as attrs and cattrs do
+    hook: Hook = writer.scope["structure"]
     return hook
+
+
+class _Writer:
+    """Writes lines that make objects; ``scope`` has the names in them that are no local ones.
+
+    Local names end in how deep the object lies that they belong to: ``v1`` is the JSON of ``o1``.
+    """
+
+    def __init__(
+        self,
+        converter: cattrs.Converter,
+        key: Callable[[type[Any], str], str],
+        tagged: Mapping[Any, Mapping[str, type[Any]]],
+    ) -> None:
+        self._converter = converter
+        self._key = key
+        self._tagged = tagged
+        self.scope: dict[str, Any] = {"parse": datetime.fromisoformat, "unknown": _unknown}
+
+    def _name(self, stem: str, value: Any) -> str:
+        name = f"{stem}_{len(self.scope)}"
+        self.scope[name] = value
+        return name
+
+    def make(self, cls: type[Any], depth: int) -> list[str]:
+        """Write what makes ``o`` of ``v``."""
+        v, o, n = f"v{depth}", f"o{depth}", f"n{depth}"
+        draft = self._name("draft", type(cls.__name__, (), {"__slots__": cls.__slots__}))
+        fields = [field for field in attrs.fields(cls) if field.name != "extra"]
+        known = {self._key(cls, field.name) for field in fields}
+        always = sum(field.default is attrs.NOTHING for field in fields)
+        if any(cls in members.values() for members in self._tagged.values()):
+            known.add("type")
+            always += 1
+        lines = [f"{o} = {draft}()", f"{n} = {always}"]
+        for field in fields:
+            source, target = f"{v}[{self._key(cls, field.name)!r}]", f"{o}.{field.name}"
+            if field.default is attrs.NOTHING:
+                lines += self._store(target, field.type, source, depth)
+            else:
+                given = reduce(or_, [arg for arg in get_args(field.type) if arg is not NoneType])
+                lines += [
+                    f"{target} = None",
+                    f"if {self._key(cls, field.name)!r} in {v}:",
+                    f" {n} += 1",
+                    f" if {source} is not None:",
+                    *_indent(_indent(self._store(target, given, source, depth))),
+                ]
+        return [
+            *lines,
+            f"{o}.extra = {{}} if len({v}) == {n} else unknown({v}, {self._name('known', known)})",
+            f"{o}.__class__ = {self._name('class', cls)}",
+        ]
+
+    def _store(self, target: str, tp: Any, source: str, depth: int) -> list[str]:
+        """Write what makes the value of ``source`` one of ``tp`` and stores it."""
+        if tp is Any:
+            return [f"{target} = {source}"]
+        if exact := _exact(tp):
+            return [f"{target} = x if (x := {source}).__class__ is {exact} else {self._call(tp, 'x')}"]
+        if tp is datetime:  # RFC 3339's usual spelling is read by the parser in C; the hook knows the others
+            hook = self._call(tp, "x")
+            return [
+                f"x = {source}",
+                "try:",
+                " y = parse(x)",
+                "except ValueError:",
+                f" y = {hook}",
+                f"{target} = {hook} if y.tzinfo is None else y",
+            ]
+        inner = depth + 1
+        if get_origin(tp) is list:
+            (item,) = get_args(tp)
+            return [
+                f"x = {source}",
+                "if x.__class__ is list:",
+                f" {target} = l{depth} = []",
+                f" for v{inner} in x:",
+                *_indent(_indent([*self._item(item, inner), f"l{depth}.append(o{inner})"])),
+                "else:",
+                f" {target} = {self._call(tp, 'x')}",
+            ]
+        return [f"v{inner} = {source}", *self._item(tp, inner), f"{target} = o{inner}"]
+
+    def _item(self, tp: Any, depth: int) -> list[str]:
+        """Write what makes ``o``, one of ``tp``, of ``v``."""
+        if is_answer(tp):
+            return self.make(tp, depth)
+        lines = [f"o{depth} = {self._call(tp, f'v{depth}')}"]
+        if tp in self._tagged:
+            branches: list[str] = []
+            for tag, cls in self._tagged[tp].items():
+                branches += [f"{'elif' if branches else 'if'} tag == {tag!r}:", *_indent(self.make(cls, depth))]
+            lines = [f"tag = v{depth}['type']", *branches, "else:", *_indent(lines)]
+        return lines
+
+    def _call(self, tp: Any, argument: str) -> str:
+        """Write a call of the converter's hook for ``tp``."""
+        hook = self._name("hook", self._converter.get_structure_hook(tp))
+        return f"{hook}({argument}, {self._name('type', tp)})"
 
 
 def _indent(lines: list[str]) -> list[str]:
     return [f" {line}" for line in lines]
 
 
-def _store(target: str, tp: Any, converter: cattrs.Converter, scope: dict[str, Any]) -> list[str]:
-    """Return the lines that make ``x`` a value of ``tp`` and store it."""
-    if tp is Any:
-        return [f"{target} = x"]
-    hook = _call(tp, "x", converter, scope)
-    if tp is datetime:  # RFC 3339's usual spelling is read by the parser in C; the hook knows the others
-        return [
-            "try:",
-            " y = parse(x)",
-            "except ValueError:",
-            f" y = {hook}",
-            f"{target} = {hook} if y.tzinfo is None else y",
-        ]
-    origin, args = get_origin(tp), get_args(tp)
-    made = "x"
+def _exact(tp: Any) -> str | None:
+    """Return the name of the class that a value has which fits ``tp`` as it is; None where there is no such class."""
     if tp in (str, int, float, bool):
-        exact = tp.__name__
-    elif is_text(tp):
-        exact = "str"
-    elif origin in (dict, list) and args[-1] is Any:
-        exact = origin.__name__
-    elif origin is list:
-        exact, made = "list", f"[{_call(args[0], 'i', converter, scope)} for i in x]"
-    else:
-        return [f"{target} = {hook}"]
-    return [f"{target} = {made} if x.__class__ is {exact} else {hook}"]
+        return str(tp.__name__)
+    if is_text(tp):
+        return "str"
+    origin = get_origin(tp)
+    return origin.__name__ if origin in (dict, list) and get_args(tp)[-1] is Any else None
 
 
-def _call(tp: Any, name: str, converter: cattrs.Converter, scope: dict[str, Any]) -> str:
-    number = len(scope)
-    scope[f"hook_{number}"], scope[f"type_{number}"] = converter.get_structure_hook(tp), tp
-    return f"hook_{number}({name}, type_{number})"
+def _unknown(document: Mapping[str, Any], known: Container[str]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in known}

@@ -18,7 +18,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from . import models
 from ._json import dumps
-from ._structure import Hook, is_text, make_structure_hook
+from ._structure import Hook, is_answer, is_text, make_structure_hook
 from .errors import APIResponseValidationError, shorten
 from .http import Request, Response
 from .operations import Operation, path_fields
@@ -214,12 +214,7 @@ def _structure_class_factory(cls: type[Any], converter: cattrs.Converter) -> Hoo
 
 
 def _structure_answer_factory(cls: type[Any], converter: cattrs.Converter) -> Hook:
-    keys = {field.name: wire_name(cls, field.name) for field in attrs.fields(cls)}
-    return make_structure_hook(cls, converter, keys, also_known=["type"] if _tag(cls) else [])
-
-
-def _is_answer(tp: Any) -> bool:
-    return attrs.has(tp) and "extra" in attrs.fields_dict(tp)
+    return make_structure_hook(cls, converter, wire_name, TAGGED)
 
 
 def _unstructure_class_factory(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
@@ -249,7 +244,7 @@ def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=detailed_validation)
     converter.register_structure_hook_factory(attrs.has, _structure_class_factory)
     if not detailed_validation:
-        converter.register_structure_hook_factory(_is_answer, _structure_answer_factory)
+        converter.register_structure_hook_factory(is_answer, _structure_answer_factory)
     converter.register_unstructure_hook_factory(attrs.has, _unstructure_class_factory)
     converter.register_structure_hook_factory(_is(list), _structure_list_factory)
     converter.register_structure_hook_func(_is(dict), _structure_dict)

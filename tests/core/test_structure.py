@@ -9,11 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import converter, models
+from handinger_async._structure import is_answer, make_structure_hook
 from handinger_async.models import CronWorkerSchedule, File, ScheduleListResponse, Usage, Worker, WorkerSchedule
 from handinger_async.operations import ListSchedules
 from handinger_async.testing.strategies import json_mutations, results, workers
 
-ANSWERS = [cls for cls in vars(models).values() if isinstance(cls, type) and converter._is_answer(cls)]
+ANSWERS = [cls for cls in vars(models).values() if isinstance(cls, type) and is_answer(cls)]
 SCHEDULE = {
     "id": "s1",
     "budget": "low",
@@ -127,6 +128,56 @@ def test_fields_that_are_optional_or_unknown(new: dict[str, Any], extra: dict[st
 def test_objects_share_nothing() -> None:
     one, other = fast(USAGE, Usage), fast(USAGE, Usage)
     assert one.extra is not other.extra
+
+
+WORKER = {
+    "id": "w1",
+    "created_at": 1,
+    "error": None,
+    "files": [{"filename": "f", "mediaType": "text/plain", "url": "u"}, {"mediaType": "text/plain", "url": "u"}],
+    "incomplete_details": None,
+    "messages": [{}],
+    "metadata": {},
+    "object": "worker",
+    "output": [
+        {
+            "id": "m1",
+            "content": [{"text": "t", "type": "output_text"}],
+            "role": "assistant",
+            "status": "completed",
+            "type": "message",
+        }
+    ],
+    "output_text": "t",
+    "running": True,
+    "sources": [{"id": "s1", "title": None, "type": "url", "url": "u"}],
+    "status": "running",
+    "costs": {"internalCostUsd": 0.1, "modelCostUsd": 0.2, "sandboxCostUsd": 0.3, "toolCostUsd": 0.4},
+    "usage": USAGE | {"credits": 1},
+}
+LIST = {
+    "workerId": "w1",
+    "schedules": [
+        SCHEDULE,
+        {key: value for key, value in SCHEDULE.items() if key != "cron"} | {"type": "scheduled"},
+        {key: value for key, value in SCHEDULE.items() if key != "cron"} | {"type": "delayed", "delayInSeconds": 1},
+        {key: value for key, value in SCHEDULE.items() if key != "cron"} | {"type": "interval", "intervalSeconds": 1},
+    ],
+}
+
+
+@pytest.mark.parametrize(("tp", "document"), [(Worker, WORKER), (ScheduleListResponse, LIST)])
+def test_what_is_as_expected_is_made_without_a_call(tp: type[Any], document: dict[str, Any]) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("called")
+
+    hook = make_structure_hook(tp, converter._converter, converter.wire_name, converter.TAGGED)
+    called = [name for name in hook.__globals__ if name.startswith(("hook_", "unknown"))]
+    assert len(called) > 10
+    hook.__globals__.update(dict.fromkeys(called, fail))
+    assert hook(document, tp) == detailed(document, tp)
+    with pytest.raises(AssertionError, match="called"):
+        hook(document | {"new": 1}, tp)
 
 
 @pytest.mark.parametrize("cls", ANSWERS)
