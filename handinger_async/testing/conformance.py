@@ -386,7 +386,10 @@ async def closing_twice_is_closing_once(bench: Bench) -> None:
             await response.aclose()
             await response.aclose()
             await failure_of(response.read_chunk(), "reading from an answer that was closed before its end")
-    async with bench.answering(lambda _: Response(200)) as setup:
+    async with bench.answering(lambda _: Response(200, {}, b"all")) as setup:
+        response = await setup.open()
+        await response.aclose()
+        await failure_of(response.read_chunk(), "reading from a short answer that was closed before it was read")
         response, _ = await setup.fetch()
         await response.aclose()
 

@@ -23,6 +23,8 @@ from ._proxies import Proxy, check_proxy, proxy_from_environment
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from aiohttp.client_proto import ResponseHandler
+
 __all__ = ["AiohttpTransport"]
 
 DEFAULT_LIMIT = 100
@@ -95,6 +97,7 @@ class AiohttpTransport:
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Send a request; see `Transport.open`."""
+        await asyncio.sleep(0)  # what the server has closed meanwhile is noticed now, and not when it is used
         if self._closed:
             raise APIConnectionError("The transport is closed.", request_sent=False)
         if self._given is not None:
@@ -174,12 +177,18 @@ class AiohttpTransport:
 
     def _adopt(self, response: aiohttp.ClientResponse) -> StreamedResponse:
         try:
-            answer = _AiohttpResponse(response, Headers(response.headers), self._answers)
+            headers = Headers(response.headers)
         except ConfigurationError as error:
             response.close()
             reason = error.message
         else:
-            encoding = answer.headers.get("content-encoding")
+            answer: StreamedResponse
+            connection = response.connection
+            if connection is None:  # the body is here too, and the connection given back
+                answer = _WholeResponse(response.status, headers, response.content.read_nowait())
+            else:
+                answer = _AiohttpResponse(response, connection.protocol, headers, self._answers)
+            encoding = headers.get("content-encoding")
             return DecompressedResponse(answer, encoding) if encoding else answer
         raise APIConnectionError(f"The head of the answer is malformed: {reason}.")
 
@@ -238,7 +247,6 @@ def _to_connect(seconds: float | None) -> aiohttp.ClientTimeout:
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep aiohttp from repeating an idempotent request after a dropped connection: the session decides that."""
-    await asyncio.sleep(0)  # a connection that the server has closed meanwhile is noticed now, and not when it is used
     try:
         return await handler(request)
     except _NOT_SENT:
@@ -256,22 +264,44 @@ def _authorize(authorization: str) -> aiohttp.ClientMiddlewareType:
     return authorize
 
 
+class _WholeResponse:
+    """An answer that has come whole: nothing is left to wait for, or to give back."""
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self._body: bytes | None = body
+
+    async def read_chunk(self) -> bytes:
+        if self._body is None:
+            raise APIConnectionError("The answer was closed.")
+        chunk, self._body = self._body, b""
+        return chunk
+
+    async def aclose(self) -> None:
+        self._body = None
+
+
 class _AiohttpResponse:
+    """An answer whose body is still on its way."""
+
     def __init__(
-        self, response: aiohttp.ClientResponse, headers: Headers, siblings: set[ReferenceType[_AiohttpResponse]]
+        self,
+        response: aiohttp.ClientResponse,
+        protocol: ResponseHandler | None,
+        headers: Headers,
+        siblings: set[ReferenceType[_AiohttpResponse]],
     ) -> None:
         self._response = response
         self._siblings = siblings
-        self._reference: ReferenceType[_AiohttpResponse] | None = None
         self.status = response.status
         self.headers = headers
         self._connection_lost: asyncio.Future[None] | None = None
-        if response.connection is None:  # the answer is complete, and its connection given back
-            return
-        self._reference = ref(self, partial(_close_dropped, siblings, asyncio.get_running_loop(), response))
+        self._reference: ReferenceType[_AiohttpResponse] = ref(
+            self, partial(_close_dropped, siblings, asyncio.get_running_loop(), response)
+        )
         siblings.add(self._reference)
         self._tell = partial(_tell_reader, response.content)
-        protocol = response.connection.protocol
         if protocol is not None and "transfer-encoding" in headers:
             self._connection_lost = protocol.closed
         if self._connection_lost is not None:
@@ -288,8 +318,7 @@ class _AiohttpResponse:
 
     async def aclose(self) -> None:
         self._response.close()
-        if self._reference is not None:
-            self._siblings.discard(self._reference)
+        self._siblings.discard(self._reference)
         if self._connection_lost is not None:
             self._connection_lost.remove_done_callback(self._tell)
 
