@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 from ._json import dumps, loads
 from .converter import describe, structure, to_dict, to_json, unstructure
 from .errors import APIResponseValidationError, ConfigurationError, shorten, status_error_class
-from .http import Headers, Request, Response
+from .http import Headers, Request, Response, is_plain
 from .operations import BINARY, EVENT_STREAM, HOLE, JSON, OPERATIONS, Operation
 from .retry import parse_retry_after
 from .sse import EventParser, ServerSentEvent, encode_event
@@ -36,9 +36,6 @@ R = TypeVar("R")
 
 #: What stands unescaped in a segment beside letters, digits and ``-._~``: the rest of RFC 3986's pchar.
 _SAFE = "!$&'()*+,;=:@"
-
-#: What may stand in a segment as it is: nearly every id.
-_PLAIN = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]*")
 
 #: The header fields of a request by what it accepts, without a body and with one: checked and merged once.
 _BARE = {accept: Headers({"Accept": accept}) for accept in (JSON, EVENT_STREAM, BINARY)}
@@ -56,7 +53,7 @@ def _fill(operation: Operation[Any]) -> str:
     for hole, name, safe in _holes(path):
         text = getattr(operation, name)
         # What is filled in has no braces, so it is not taken for a hole.
-        path = path.replace(hole, text if _PLAIN.fullmatch(text) else quote(text, safe=safe))
+        path = path.replace(hole, text if is_plain(text) else quote(text, safe=safe))
     return path
 
 

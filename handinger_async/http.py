@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
-__all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "Request", "Response", "Secret"]
+__all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "Request", "Response", "Secret", "is_plain"]
 
 T = TypeVar("T")
 
@@ -31,8 +31,6 @@ DEFAULT_BASE_URL = "https://v3.handinger.com"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 #: RFC 9110, section 5.5: what would end a header, or the whole head, early.
 _BREAKS = re.compile(r"[\r\n\0]")
-#: What a request line can carry (RFC 9112, section 3.2), and of that only what stays on the endpoint's host.
-_TARGET = re.compile(r"/[!\"$-~]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 
@@ -161,6 +159,20 @@ def _check_value(name: str, value: object) -> None:
         raise ConfigurationError(f"the value of header {shorten(name)} holds CR, LF or NUL")
 
 
+def is_plain(text: str) -> bool:
+    """Whether ``text`` is ASCII letters, digits and underscores, as an id or a method nearly always is.
+
+    Such a text is safe wherever it goes. To ask that first spares regular expressions, which take half as long as all
+    else there is to do for a request.
+    """
+    return text.isascii() and text.isidentifier()
+
+
+def _is_target(text: str) -> bool:
+    """Whether a request line can carry ``text`` (RFC 9112, section 3.2), and it stays on the endpoint's host."""
+    return text.startswith("/") and text.isascii() and text.isprintable() and " " not in text and "#" not in text
+
+
 def _to_headers(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
     return fields if isinstance(fields, Headers) else Headers(fields)
 
@@ -253,9 +265,9 @@ class Endpoint:
             ConfigurationError: The request cannot be sent as it is: its method is no token, its target is no
                 percent-encoded path, or a header holds what UTF-8 cannot carry.
         """
-        if not _TOKEN.fullmatch(request.method):
+        if not (is_plain(request.method) or _TOKEN.fullmatch(request.method)):
             raise ConfigurationError(f"{shorten(repr(request.method))} is not an HTTP method")
-        if not _TARGET.fullmatch(request.target):
+        if not _is_target(request.target):
             raise ConfigurationError(f"{shorten(repr(request.target))} is not a percent-encoded path with a query")
         headers = self._headers | request.headers
         for _, value in request.headers._fields.values():  # ours are ASCII

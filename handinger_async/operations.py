@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import attrs
 
 from .errors import ConfigurationError, shorten
+from .http import is_plain
 from .models import Budget, ScheduleCancelResponse, ScheduleListResponse, When, Worker, WorkerSchedule, to_when
 from .models._checks import Field, check_flag, check_optional_text, check_text
 from .models._value import value
@@ -109,6 +110,8 @@ def path_fields(cls: type[Operation[Any]]) -> dict[str, bool]:
 def _check_segment(operation: object, field: Field, text: str) -> None:
     """Take an id, which is one segment of the path: whatever it holds, it never becomes structure."""
     check_text(operation, field, text)
+    if is_plain(text):
+        return
     if not text:
         raise ConfigurationError(f"{field.name} is empty")
     if unquote(text) in (".", ".."):
