@@ -21,8 +21,9 @@ classes, so for each of them `make_structure_hook` writes, once, the function th
         if "costs" in v0:
             n0 += 1
             ...
-        o0.extra = {} if len(v0) == n0 else unknown(v0, known_0)
-        o0.__class__ = class_0
+        if len(v0) != n0:
+            o0.extra = unknown(v0, known_9)
+        o0.__class__ = class_10
         return o0
 
 - A value whose class is exactly the expected one is taken. Every other goes to the converter's hook for the type of the
@@ -139,7 +140,8 @@ class _Writer:
                 ]
         return [
             *lines,
-            f"{o}.extra = {{}} if len({v}) == {n} else unknown({v}, {self._name('known', known)})",
+            f"if len({v}) != {n}:",
+            f" {o}.extra = unknown({v}, {self._name('known', known)})",
             f"{o}.__class__ = {self._name('class', cls)}",
         ]
 

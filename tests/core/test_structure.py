@@ -1,6 +1,8 @@
 """The generated hooks against the converter that checks in detail: what one makes of a document, so does the other."""
 
+import copy
 import json
+import pickle
 from typing import Any
 
 import attrs
@@ -125,9 +127,26 @@ def test_fields_that_are_optional_or_unknown(new: dict[str, Any], extra: dict[st
     assert usage.duration_ms is None
 
 
-def test_objects_share_nothing() -> None:
-    one, other = fast(USAGE, Usage), fast(USAGE, Usage)
-    assert one.extra is not other.extra
+def test_what_is_unknown_is_a_dict_of_its_own_from_when_it_is_first_asked_for() -> None:
+    one, other, made = fast(USAGE, Usage), fast(USAGE, Usage), attrs.evolve(fast(USAGE, Usage))
+    for usage in (one, other, made):
+        assert usage.extra == {}
+        assert usage.extra is usage.extra
+    one.extra["new"] = 1
+    assert one.extra == copy.copy(one).extra == copy.deepcopy(one).extra == {"new": 1}
+    assert pickle.loads(pickle.dumps(one)) == one != other == made
+    assert converter.to_dict(one) == converter.to_dict(other) | {"new": 1}
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        one.extra = {}
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del other.extra
+
+
+def test_values_that_were_not_asked_for_what_is_unknown_are_copied_and_compared_as_others_are() -> None:
+    for change in (copy.copy, copy.deepcopy, attrs.evolve, lambda usage: pickle.loads(pickle.dumps(usage))):
+        assert change(fast(USAGE, Usage)) == fast(USAGE, Usage)
+    assert fast(USAGE, Usage) != fast(USAGE | {"new": 1}, Usage)
+    assert repr(fast(USAGE, Usage)).endswith("extra={})")
 
 
 WORKER = {
