@@ -18,6 +18,7 @@ from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, sh
 from ..http import Headers, Request
 from . import StreamedResponse
 from ._decompression import ACCEPT_ENCODING, DecompressedResponse
+from ._hangups import Hangups
 from ._proxies import Proxy, check_proxy, proxy_from_environment
 
 if TYPE_CHECKING:
@@ -93,32 +94,34 @@ class AiohttpTransport:
         self._trust_env = trust_env and proxy is None and session is None
         self._proxies: dict[URL, Proxy | None] = {}
         self._answers: set[ReferenceType[_AiohttpResponse]] = set()
+        self._opening = 0
         self._closed = False
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Send a request; see `Transport.open`."""
-        await asyncio.sleep(0)  # what the server has closed meanwhile is noticed now, and not when it is used
-        if self._closed:
-            raise APIConnectionError("The transport is closed.", request_sent=False)
-        if self._given is not None:
-            session = self._check_given(self._given)
-        else:
+        kept = None
+        if self._given is None and not self._closed:
             kept = self._kept.get(asyncio.get_running_loop()) or await self._keep()
-            session = kept.streams if request.headers.get("accept") == "text/event-stream" else kept.plain
-        proxy = self._proxy_for(url)
-        headers: Mapping[str, str] = request.headers
-        if proxy is not None and url.scheme == "http":  # for https it is the tunnel that is asked for, below
-            headers = request.headers | proxy.headers
-        middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
-        if session is self._given:
-            headers = _ACCEPT | headers
-            # What a call brings takes the place of the session's own middlewares, so they are named here too.
-            middlewares = (*session._middlewares, _send_once)  # noqa: SLF001 - there is no public name
-            if session.trust_env or session.auth is not None:
-                # A .netrc, or its own auth, would replace our key, or be refused beside it: the key comes in last.
-                middlewares += (_authorize(headers["Authorization"]),)
-                headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        self._opening += 1
         try:
+            if kept is None or self._opening > 1 or kept.hangups.possible():
+                # The event loop notices what servers have closed now, and not when it is used. And requests that begin
+                # together are all prepared before the first is sent, which is a sixth faster than one after the other.
+                await asyncio.sleep(0)
+            session = self._session_for(request, kept)
+            proxy = self._proxy_for(url)
+            headers: Mapping[str, str] = request.headers
+            if proxy is not None and url.scheme == "http":  # for https it is the tunnel that is asked for, below
+                headers = request.headers | proxy.headers
+            middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
+            if session is self._given:
+                headers = _ACCEPT | headers
+                # What a call brings takes the place of the session's own middlewares, so they are named here too.
+                middlewares = (*session._middlewares, _send_once)  # noqa: SLF001 - there is no public name
+                if session.trust_env or session.auth is not None:
+                    # A .netrc, or its own auth, would replace our key, or be refused beside it: the key comes in last.
+                    middlewares += (_authorize(headers["Authorization"]),)
+                    headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
             response = await session.request(
                 request.method,
                 url,
@@ -137,6 +140,8 @@ class AiohttpTransport:
             failure = _translate(error)
         else:
             return self._adopt(response)
+        finally:
+            self._opening -= 1
         raise failure  # outside the except: the frames of aiohttp's traceback hold the key
 
     async def aclose(self) -> None:
@@ -165,9 +170,13 @@ class AiohttpTransport:
         kept = self._kept[asyncio.get_running_loop()] = _Kept(keeper, *await anext(keeper))
         return kept
 
-    def _check_given(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if session.closed:
+    def _session_for(self, request: Request, kept: _Kept | None) -> aiohttp.ClientSession:
+        if self._closed:
+            raise APIConnectionError("The transport is closed.", request_sent=False)
+        if kept is not None:
+            return kept.streams if request.headers.get("accept") == "text/event-stream" else kept.plain
+        loop, session = asyncio.get_running_loop(), self._given
+        if session is None or session.closed:
             raise APIConnectionError("The aiohttp session is closed.", request_sent=False)
         if self._given_loop is None:
             self._given_loop = loop
@@ -203,41 +212,42 @@ class AiohttpTransport:
             return proxy
 
 
-_Pair: TypeAlias = tuple[aiohttp.ClientSession, aiohttp.ClientSession]
+_Sessions: TypeAlias = tuple[aiohttp.ClientSession, aiohttp.ClientSession, Hangups]
 
 
 class _Kept(NamedTuple):
-    """The sessions of one event loop, and what closes them."""
+    """The sessions of one event loop, what watches their connections, and what closes all three."""
 
-    keeper: AsyncGenerator[_Pair]
+    keeper: AsyncGenerator[_Sessions]
     plain: aiohttp.ClientSession
     streams: aiohttp.ClientSession
+    hangups: Hangups
 
 
 #: All that are open: the collector must not come across them before their keeper, or aiohttp complains.
-_OPEN: dict[_Pair, asyncio.AbstractEventLoop] = {}
+_OPEN: dict[_Sessions, asyncio.AbstractEventLoop] = {}
 
 
-async def _keep_sessions(limit: int) -> AsyncGenerator[_Pair]:
-    """Yield a session for requests and one for streams, and close them at the end.
+async def _keep_sessions(limit: int) -> AsyncGenerator[_Sessions]:
+    """Yield a session for requests, one for streams and what watches both, and close them at the end.
 
     A generator, since an event loop that shuts down closes those that were begun in it, and before that those that
     nobody refers to any more (PEP 525).
     """
     for sessions in [sessions for sessions, loop in _OPEN.items() if loop.is_closed()]:
         del _OPEN[sessions]
-    async with _new_session(limit) as plain, _new_session(0) as streams:
-        _OPEN[plain, streams] = asyncio.get_running_loop()
-        try:
-            yield plain, streams
-        finally:
-            del _OPEN[plain, streams]
+    with Hangups() as hangups:
+        async with _new_session(limit, hangups) as plain, _new_session(0, hangups) as streams:
+            _OPEN[plain, streams, hangups] = asyncio.get_running_loop()
+            try:
+                yield plain, streams, hangups
+            finally:
+                del _OPEN[plain, streams, hangups]
 
 
-def _new_session(limit: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=limit), cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT
-    )
+def _new_session(limit: int, hangups: Hangups) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=limit, socket_factory=hangups.new_socket)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT)
 
 
 @lru_cache(8)

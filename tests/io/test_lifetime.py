@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from handinger_async import APIConnectionError, ConfigurationError, Session
+from handinger_async import APIConnectionError, ConfigurationError, RetryPolicy, Session
 from handinger_async.http import Headers, Request, Response
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.aiohttp import AiohttpTransport
@@ -140,6 +140,16 @@ async def test_a_program_leaves_nothing_behind_and_hears_no_warning(server: Wire
     output, _ = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, output.decode()) == (0, "")
     await server.empty()
+
+
+async def test_a_transport_that_is_closed_sends_nothing_over_a_session_that_is_not(server: WireServer) -> None:
+    async with aiohttp.ClientSession() as given:
+        session = Session(api_key="key", base_url=server.url, transport=(transport := AiohttpTransport(given)))
+        await transport.aclose()
+        with pytest.raises(APIConnectionError, match="The transport is closed") as caught:
+            await session.with_options(retry=RetryPolicy(max_retries=0)).request("GET", "/x")
+    assert not caught.value.request_sent
+    assert not server.requests
 
 
 def test_a_given_aiohttp_session_in_another_loop_is_a_clear_error() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
+import aiohttp
 import pytest
 
 from handinger_async import (
@@ -27,6 +28,7 @@ from handinger_async import (
 from handinger_async.http import Response
 from handinger_async.operations import RetrieveWorker
 from handinger_async.testing.virtual_time import run
+from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import StreamingResponse
 
 from .service import Service, cut, ok, seconds
@@ -356,7 +358,8 @@ async def test_a_dropped_connection_is_repeated_by_nobody_else(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_server_that_ends_connections_without_saying_so_disturbs_nobody(method: str) -> None:
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_server_that_ends_connections_without_saying_so_disturbs_nobody(method: str, own: bool) -> None:
     """Even where the next request follows at once: a request that is not sent cannot be doubled, nor fail."""
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
@@ -366,7 +369,13 @@ async def test_a_server_that_ends_connections_without_saying_so_disturbs_nobody(
     attempts: list[Attempt] = []
     async with (
         wire_server(reply) as server,
-        Session(api_key="key", base_url=server.url, observe=attempts.append) as session,
+        aiohttp.ClientSession() as given,
+        Session(
+            api_key="key",
+            base_url=server.url,
+            transport=None if own else AiohttpTransport(given),
+            observe=attempts.append,
+        ) as session,
     ):
         for _ in range(20):
             await session.request(method, "/x")
