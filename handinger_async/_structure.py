@@ -30,8 +30,7 @@ classes, so for each of them `make_structure_hook` writes, once, the function th
   field, which takes it, changes it or refuses it: the function knows no rules of its own.
 - The objects within an object are made in the same function, those of a union by the branch for their ``type``: calls
   were a fifth of the time.
-- Storing into an immutable object costs a call of ``object.__setattr__`` a field. A class with the same slots and no
-  such ban takes plain stores, and since the layouts are equal, the finished object can be made one of the real class.
+- Fields are stored into drafts; see `handinger_async._drafts`.
 - Unknown fields are looked for where there are more keys than known ones.
 
 What does not fit raises whatever it raises: a converter with detailed validation says what, and where.
@@ -48,6 +47,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 import cattrs
+
+from ._drafts import draft
 
 __all__ = ["Hook", "is_answer", "is_text", "make_structure_hook"]
 
@@ -117,14 +118,14 @@ class _Writer:
     def make(self, cls: type[Any], depth: int) -> list[str]:
         """Write what makes ``o`` of ``v``."""
         v, o, n = f"v{depth}", f"o{depth}", f"n{depth}"
-        draft = self._name("draft", type(cls.__name__, (), {"__slots__": cls.__slots__}))
+        new = self._name("draft", draft(cls))
         fields = [field for field in attrs.fields(cls) if field.name != "extra"]
         known = {self._key(cls, field.name) for field in fields}
         always = sum(field.default is attrs.NOTHING for field in fields)
         if any(cls in members.values() for members in self._tagged.values()):
             known.add("type")
             always += 1
-        lines = [f"{o} = {draft}()", f"{n} = {always}"]
+        lines = [f"{o} = {new}()", f"{n} = {always}"]
         for field in fields:
             source, target = f"{v}[{self._key(cls, field.name)!r}]", f"{o}.{field.name}"
             if field.default is attrs.NOTHING:

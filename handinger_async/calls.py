@@ -23,7 +23,7 @@ from .errors import (
     APIStatusError,
     ConfigurationError,
 )
-from .http import Endpoint, Request, Response
+from .http import Endpoint, Request, Response, new_response, to_headers
 from .limits import TimeLimits
 from .options import Options, Timeouts
 from .retry import RetryPolicy
@@ -222,7 +222,7 @@ class Caller:
                 chunks.append(chunk)
         finally:
             await stream.aclose()
-        return Response(stream.status, stream.headers, b"".join(chunks))
+        return new_response(stream.status, to_headers(stream.headers), b"".join(chunks))
 
     async def _read_error(self, stream: StreamedResponse) -> Response:
         """Read as much of the body as there is, within limits: whatever happens to it, the status says enough."""

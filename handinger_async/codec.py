@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 from ._json import dumps, loads
 from .converter import describe, structure, to_dict, to_json, unstructure
 from .errors import APIResponseValidationError, ConfigurationError, shorten, status_error_class
-from .http import Headers, Request, Response, is_plain
+from .http import Headers, Request, Response, is_plain, new_request
 from .operations import BINARY, EVENT_STREAM, HOLE, JSON, OPERATIONS, Operation
 from .retry import parse_retry_after
 from .sse import EventParser, ServerSentEvent, encode_event
@@ -88,10 +88,10 @@ def encode_request(operation: Operation[Any]) -> Request:
     fields = unstructure(operation)
     method, accept = operation.route.method, operation.accept
     if method == "POST":
-        return Request("POST", target, _WITH_JSON[accept], dumps(fields))
+        return new_request("POST", target, _WITH_JSON[accept], dumps(fields))
     if query := to_query(fields) if fields else "":
         target = f"{target}?{query}"
-    return Request(method, target, _BARE[accept])
+    return new_request(method, target, _BARE[accept], b"")
 
 
 def decode_response(operation: Operation[R], response: Response) -> R:

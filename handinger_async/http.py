@@ -15,13 +15,25 @@ from typing import TypeVar, overload
 import attrs
 from yarl import URL
 
+from ._drafts import maker
 from .errors import ConfigurationError, shorten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
-__all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "Request", "Response", "Secret", "is_plain"]
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "Endpoint",
+    "Headers",
+    "Request",
+    "Response",
+    "Secret",
+    "is_plain",
+    "new_request",
+    "new_response",
+    "to_headers",
+]
 
 T = TypeVar("T")
 
@@ -114,7 +126,11 @@ class Headers(Mapping[str, str]):
 
     def items(self) -> ItemsView[str, str]:
         """Return the names, as they were given, with their values."""
-        return dict(self._fields.values()).items()
+        return self.as_dict().items()
+
+    def as_dict(self) -> dict[str, str]:
+        """Return a new dict of the names, as they were given, with their values."""
+        return dict(self._fields.values())
 
     def __or__(self, other: Mapping[str, str]) -> Headers:
         merged = Headers.__new__(Headers)
@@ -130,7 +146,7 @@ class Headers(Mapping[str, str]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Headers({dict(self._fields.values())!r})"
+        return f"Headers({self.as_dict()!r})"
 
     def __copy__(self) -> Self:
         return self
@@ -173,11 +189,12 @@ def _is_target(text: str) -> bool:
     return text.startswith("/") and text.isascii() and text.isprintable() and " " not in text and "#" not in text
 
 
-def _to_headers(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
+def to_headers(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
+    """Return header fields as `Headers`."""
     return fields if isinstance(fields, Headers) else Headers(fields)
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Request:
     """What a client asks: independent of where the server is, and of who asks.
 
@@ -190,7 +207,7 @@ class Request:
 
     method: str
     target: str
-    headers: Headers = attrs.field(factory=Headers, converter=_to_headers)
+    headers: Headers = attrs.field(factory=Headers, converter=to_headers)
     body: bytes = attrs.field(default=b"", repr=False)
 
     @property
@@ -199,7 +216,7 @@ class Request:
         return self.target.partition("?")[0]
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Response:
     """What a server answers, its body complete.
 
@@ -210,7 +227,7 @@ class Response:
     """
 
     status: int
-    headers: Headers = attrs.field(factory=Headers, converter=_to_headers)
+    headers: Headers = attrs.field(factory=Headers, converter=to_headers)
     body: bytes = attrs.field(default=b"", repr=False)
 
     @property
@@ -230,6 +247,10 @@ class Response:
     def request_id(self) -> str | None:
         """What the server calls this exchange: ``x-request-id``, else ``cf-ray``."""
         return self.headers.get("x-request-id") or self.headers.get("cf-ray")
+
+
+#: For every request: in a third of the time that the constructors take. The headers must be `Headers`.
+new_request, new_response = maker(Request), maker(Response)
 
 
 class Endpoint:
@@ -274,7 +295,7 @@ class Endpoint:
             if not value.isascii() and _SURROGATE.search(value):
                 raise ConfigurationError("the value of a header holds half a surrogate pair")
         url = URL(self._prefix + request.target, encoded=True)
-        return url, Request(request.method, request.target, headers, request.body)
+        return url, new_request(request.method, request.target, headers, request.body)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an endpoint holds a key, which is not pickled")

@@ -22,7 +22,7 @@ def answer(cls: C) -> C:
     """Make ``cls`` a value that a server sends.
 
     Its fields are given by keyword, since the service may grow new ones anywhere. There are no weak references to it:
-    `handinger_async._structure` needs a layout of slots alone. Nor does that fill ``extra`` where there is nothing to
+    `handinger_async._drafts` needs a layout of slots alone. Nor does that fill ``extra`` where there is nothing to
     fill it with.
     """
     made: Any = attrs.frozen(cls, kw_only=True, weakref_slot=False)

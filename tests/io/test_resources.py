@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from handinger_async import ConfigurationError, EventStream, FileDownload, Session, operations
-from handinger_async.http import Request, Response
+from handinger_async.http import Headers, Request, Response
 from handinger_async.resources import Schedules, Workers
 from handinger_async.transports.memory import MemoryTransport
 
@@ -143,3 +143,29 @@ async def test_requests_of_ones_own_go_nowhere_else(method: str, path: str, word
         for bad in (object(), float("nan"), {1j: 2}):
             with pytest.raises(ConfigurationError, match="json cannot be sent"):
                 await session.request("POST", "/a", json=bad)
+
+
+async def test_what_a_transport_of_anybodys_gives_as_headers_becomes_headers() -> None:
+    class Answer:
+        status = 200
+        headers: Any = {"content-TYPE": "Application/JSON; charset=utf-8"}  # noqa: RUF012 - nobody changes it
+
+        def __init__(self) -> None:
+            self.pieces = [b"", b"{}"]
+
+        async def read_chunk(self) -> bytes:
+            return self.pieces.pop()
+
+        async def aclose(self) -> None:
+            pass
+
+    class Anybodys:
+        async def open(self, url: object, request: Request, *, connect_timeout: object) -> Answer:
+            return Answer()
+
+        async def aclose(self) -> None:
+            pass
+
+    response = await Session(api_key="key", transport=Anybodys()).request("GET", "/x")
+    assert isinstance(response.headers, Headers)
+    assert response.media_type == "application/json"
