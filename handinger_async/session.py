@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from urllib.parse import quote
@@ -165,8 +165,8 @@ class Session:
             ConfigurationError: The operation answers with a stream, or the session is closed.
             APIError: The call failed.
         """
-        result, _, _ = await self._perform(operation)
-        return result
+        response, attempts = await self._fetch(operation)
+        return _decode(operation, response, attempts)
 
     async def exchange(self, operation: Operation[R]) -> Exchange[R]:
         """Perform an operation with a JSON answer, and tell what it took.
@@ -183,19 +183,15 @@ class Session:
         """
         clock = asyncio.get_running_loop().time
         start = clock()
-        result, response, attempts = await self._perform(operation)
+        response, attempts = await self._fetch(operation)
+        result = _decode(operation, response, attempts)
         return Exchange(result=result, response=response, attempts=attempts, elapsed=clock() - start)
 
-    async def _perform(self, operation: Operation[R]) -> tuple[R, Response, int]:
-        """Return the result, the answer that it was read from, and how many times the request was sent."""
+    def _fetch(self, operation: Operation[Any]) -> Coroutine[Any, Any, tuple[Response, int]]:
+        """Return, to await, the answer to an operation, and how many times the request was sent."""
         if operation.streams:
             raise ConfigurationError(f"{type(operation).__name__} answers with a stream here: use stream()")
-        response, attempts = await self._caller.fetch(encode_request(operation), deadline=self._caller.deadline())
-        try:
-            return decode_response(operation, response), response, attempts
-        except APIError as error:
-            error.attempts = attempts
-            raise
+        return self._caller.fetch(encode_request(operation), deadline=self._caller.deadline())
 
     def stream(self, operation: Operation[Any], *, resume: bool = True) -> EventStream:
         """Perform an operation that answers with events.
@@ -295,6 +291,15 @@ class _View(Session):
 
     async def aclose(self) -> None:
         """Do nothing: the transport belongs to the session that this is a view of."""
+
+
+def _decode(operation: Operation[R], response: Response, attempts: int) -> R:
+    """Return the result that an answer holds; an error about it says how many times the request was sent."""
+    try:
+        return decode_response(operation, response)
+    except APIError as error:
+        error.attempts = attempts
+        raise
 
 
 def _check_mappings(**given: object) -> None:
