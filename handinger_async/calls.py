@@ -23,7 +23,7 @@ from .errors import (
     APIStatusError,
     ConfigurationError,
 )
-from .http import Endpoint, Request, Response, new_response, to_headers
+from .http import Endpoint, Headers, Request, Response, new_response, to_headers
 from .limits import TimeLimits
 from .options import Options, Timeouts
 from .retry import RetryPolicy
@@ -36,6 +36,8 @@ A = TypeVar("A", Response, StreamedResponse)
 #: Bytes of a decompressed body that is kept in memory. Two hundred times the largest workers seen, and little enough
 #: that a handful of compressed bombs at once do not take a small machine down.
 DEFAULT_MAX_BODY_SIZE = 64 * 2**20
+#: How many requests are kept for when they are sent again.
+_MOST_PREPARED = 256
 #: Bytes of the body of an error that are read: what is in it only explains the status.
 _LONGEST_ERROR_BODY = 2**20
 
@@ -90,6 +92,8 @@ class Caller:
     options: Options
     observe: Observer | None
     max_body_size: int
+    #: By method and target, the headers of a request without a body, and what was made of it.
+    _prepared: dict[tuple[str, str], tuple[Headers, URL, Request]] = attrs.field(factory=dict, init=False, repr=False)
 
     def deadline(self) -> float | None:
         """Return the time of the loop at which a call that starts now must have ended."""
@@ -165,7 +169,7 @@ class Caller:
         first: int = 1,
     ) -> tuple[A, int]:
         """Send until there is an answer or the policy gives up; return the answer and the number of attempts."""
-        url, request = self.endpoint.prepare(self.options.apply(request))
+        url, request = self._prepare(request)
         loop = asyncio.get_running_loop()
         watched = self.observe is not None or logger.isEnabledFor(INFO)
         number = first
@@ -195,6 +199,19 @@ class Caller:
                 raise failure
             await asyncio.sleep(delay)
             number += 1
+
+    def _prepare(self, request: Request) -> tuple[URL, Request]:
+        """Return where to send a request, and what: kept for the next time, since workers are asked for repeatedly."""
+        if request.body:
+            return self.endpoint.prepare(self.options.apply(request))
+        key = request.method, request.target
+        kept = self._prepared.get(key)
+        if kept is None or kept[0] is not request.headers:
+            if len(self._prepared) >= _MOST_PREPARED:
+                self._prepared.clear()
+            kept = request.headers, *self.endpoint.prepare(self.options.apply(request))
+            self._prepared[key] = kept
+        return kept[1:]
 
     async def _send(self, url: URL, request: Request) -> StreamedResponse:
         """Send a request once, and raise what an error status stands for; the caller closes the answer."""

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from handinger_async import ConfigurationError, EventStream, FileDownload, Session, operations
+from handinger_async import ConfigurationError, EventStream, FileDownload, Session, calls, operations
 from handinger_async.http import Headers, Request, Response
 from handinger_async.resources import Schedules, Workers
 from handinger_async.transports.memory import MemoryTransport
@@ -143,6 +143,46 @@ async def test_requests_of_ones_own_go_nowhere_else(method: str, path: str, word
         for bad in (object(), float("nan"), {1j: 2}):
             with pytest.raises(ConfigurationError, match="json cannot be sent"):
                 await session.request("POST", "/a", json=bad)
+
+
+async def test_what_was_sent_before_is_sent_as_if_it_were_the_first_time() -> None:
+    seen: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        seen.append(request)
+        return Response(200, {"Content-Type": "application/json"}, b'"w@example.com"')
+
+    session = Session(api_key="key", transport=MemoryTransport(answer), headers={"X-Own": "1"})
+    views = [session, session.with_options(headers={"X-View": "1"}), session.with_options(query={"a": 1})]
+    for _ in range(3):
+        for view in views:
+            await view.workers.retrieve_email("w")
+            await view.request("GET", "/api/workers/w/email", headers={"X-Call": "1"})
+            await view.request("DELETE", "/api/workers/w/email")
+            await view.request("POST", "/api/workers/w/email", json=len(seen))
+    first, second, third = (seen[start : start + 12] for start in (0, 12, 24))
+    assert len({repr(request) for request in first}) == 12
+    assert [repr(request) for request in second] == [repr(request) for request in third] == list(map(repr, first))
+    assert [request.body for request in seen if request.body] == [str(n).encode() for n in range(3, 36, 4)]
+    assert first[0].headers["x-own"] == first[4].headers["x-view"] == first[1].headers["x-call"] == "1"
+    assert first[8].target.endswith("?a=1")
+
+
+def test_what_is_kept_is_for_the_same_request_alone() -> None:
+    caller, headers = Session(api_key="key")._caller, Headers({"Accept": "text/plain"})
+    for method, body in (("GET", b""), ("DELETE", b""), ("DELETE", b"body"), ("GET", b"")):
+        url, prepared = caller._prepare(Request(method, "/x", headers, body))
+        assert (prepared.method, str(url)[-2:], prepared.body) == (method, "/x", body)
+
+
+async def test_only_so_many_requests_are_kept() -> None:
+    answer = Response(200, {"Content-Type": "application/json"}, b'"w@example.com"')
+    session = Session(api_key="key", transport=MemoryTransport(lambda _: answer))
+    for number in range(2 * calls._MOST_PREPARED):
+        await session.workers.retrieve_email(f"w{number}")
+        await session.request("POST", f"/x{number}", json=1)
+    assert 0 < len(session._caller._prepared) <= calls._MOST_PREPARED
+    assert not any(method == "POST" for method, _ in session._caller._prepared)
 
 
 async def test_what_a_transport_of_anybodys_gives_as_headers_becomes_headers() -> None:
