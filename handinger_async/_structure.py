@@ -28,8 +28,8 @@ classes, so for each of them `make_structure_hook` writes, once, the function th
 
 - A value whose class is exactly the expected one is taken. Every other goes to the converter's hook for the type of the
   field, which takes it, changes it or refuses it: the function knows no rules of its own.
-- The objects within an object are made in the same function, those of a union by the branch for their ``type``: calls
-  were a fifth of the time.
+- The objects of a list are made in the same function, those of a union by the branch for their ``type``: calls were a
+  fifth of the time.
 - Fields are stored into drafts; see `handinger_async._drafts`.
 - Unknown fields are looked for where there are more keys than known ones.
 
@@ -174,7 +174,7 @@ class _Writer:
                 "else:",
                 f" {target} = {self._call(tp, 'x')}",
             ]
-        return [f"v{inner} = {source}", *self._item(tp, inner), f"{target} = o{inner}"]
+        return [f"{target} = {self._call(tp, source)}"]
 
     def _item(self, tp: Any, depth: int) -> list[str]:
         """Write what makes ``o``, one of ``tp``, of ``v``."""
@@ -190,7 +190,8 @@ class _Writer:
 
     def _call(self, tp: Any, argument: str) -> str:
         """Write a call of the converter's hook for ``tp``."""
-        hook = self._name("hook", self._converter.get_structure_hook(tp))
+        seldom = get_origin(tp) is list or tp in self._tagged  # made here nearly always: looked up only when called
+        hook = self._name("hook", self._converter.structure if seldom else self._converter.get_structure_hook(tp))
         return f"{hook}({argument}, {self._name('type', tp)})"
 
 

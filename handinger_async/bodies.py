@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -271,7 +270,7 @@ class _Part:
 
     def create(self) -> None:
         self._target = self._target.resolve()  # a link stays a link
-        self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
+        self._path = self._target.with_name(f".{os.urandom(8).hex()}.part")
         self._file = self._path.open("xb")  # and not with tempfile, which lets nobody else read it
 
     def write(self, chunk: bytes) -> None:

@@ -259,13 +259,11 @@ def quote_body(response: Response) -> str:
 # The service's direction ##############################################################################################
 
 
-def _path_pattern(cls: type[Operation[Any]]) -> re.Pattern[str]:
-    """Return what matches the paths of an operation; no segment of them is empty, but perhaps in a ``{hole...}``."""
-    pattern = HOLE.sub(lambda hole: f"(?P<{hole[1]}>{'.+' if hole[2] else '[^/]+'})", cls.route.path)
+@cache
+def _path_pattern(path: str) -> re.Pattern[str]:
+    """Return what matches the paths of a route; no segment of them is empty, but perhaps in a ``{hole...}``."""
+    pattern = HOLE.sub(lambda hole: f"(?P<{hole[1]}>{'.+' if hole[2] else '[^/]+'})", path)
     return re.compile(pattern)
-
-
-_PATHS = [(cls, _path_pattern(cls)) for cls in OPERATIONS]
 
 
 def decode_request(request: Request) -> Operation[Any]:
@@ -282,8 +280,8 @@ def decode_request(request: Request) -> Operation[Any]:
         ValueError: One has, but the ids, the query or the body do not fit it; the message says where.
     """
     path, _, query = request.target.partition("?")
-    for cls, pattern in _PATHS:
-        if cls.route.method == request.method and (match := pattern.fullmatch(path)):
+    for cls in OPERATIONS:
+        if cls.route.method == request.method and (match := _path_pattern(cls.route.path).fullmatch(path)):
             holes = {name: unquote(text, errors="strict") for name, text in match.groupdict().items()}
             return _decode_operation(cls, holes, query, request)
     raise LookupError(f"there is no {shorten(request.method)} {shorten(path)}")

@@ -1,5 +1,7 @@
 """What makes a class a value of this library."""
 
+from operator import attrgetter
+from reprlib import recursive_repr
 from typing import Any, TypeVar, dataclass_transform
 
 import attrs
@@ -12,8 +14,7 @@ C = TypeVar("C", bound=type[Any])
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 def value(cls: C) -> C:
     """Make ``cls`` an attrs class that is immutable, compared by value and, since it may hold lists, not hashable."""
-    made: Any = attrs.frozen(cls)
-    made.__hash__ = None
+    made: Any = _finish(attrs.frozen(cls, eq=False, repr=False))
     return made  # type: ignore[no-any-return]
 
 
@@ -25,11 +26,26 @@ def answer(cls: C) -> C:
     `handinger_async._drafts` needs a layout of slots alone. Nor does that fill ``extra`` where there is nothing to
     fill it with.
     """
-    made: Any = attrs.frozen(cls, kw_only=True, weakref_slot=False)
-    made.__hash__ = None
+    made: Any = _finish(attrs.frozen(cls, eq=False, repr=False, kw_only=True, weakref_slot=False))
     if "extra" in attrs.fields_dict(made):
         made.extra = _DictOnDemand(made.extra)
     return made  # type: ignore[no-any-return]
+
+
+def _finish(made: Any) -> Any:
+    """Give ``made`` what attrs would write and compile for each class, which takes as long as all else it does."""
+    fields = attrgetter(*attrs.fields_dict(made))
+    shown = [field.name for field in attrs.fields(made) if field.repr]
+
+    def equals(self: Any, other: object) -> bool:
+        return fields(self) == fields(other) if other.__class__ is self.__class__ else NotImplemented
+
+    @recursive_repr()
+    def show(self: Any) -> str:
+        return f"{self.__class__.__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+    made.__eq__, made.__hash__, made.__repr__ = equals, None, show
+    return made
 
 
 class _DictOnDemand:
