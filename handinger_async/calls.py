@@ -71,6 +71,7 @@ class Pool:
     async def aclose(self) -> None:
         """Close the transport; it may be called again."""
         self.closed = True
+        self.limits.close()
         if self._transport is not None:
             await self._transport.aclose()
 
@@ -100,12 +101,16 @@ class Caller:
         limit = self.options.timeouts.deadline
         return None if limit is None else asyncio.get_running_loop().time() + limit
 
-    def fetch(self, request: Request, *, deadline: float | None) -> Coroutine[Any, Any, tuple[Response, int]]:
+    def fetch(
+        self, request: Request, *, deadline: float | None, keep: bool = False
+    ) -> Coroutine[Any, Any, tuple[Response, int]]:
         """Send a request and read the answer.
 
         Args:
             request: The request, without authentication.
             deadline: The time of the loop by which to have the answer.
+            keep: Prepare the request once for all times, unless it has a body; for those whose headers are the same
+                object each time.
 
         Returns:
             To await: the answer, whose status is 2xx, and the number of attempts.
@@ -113,7 +118,7 @@ class Caller:
         Raises:
             APIError: There is no such answer.
         """
-        return self._repeat(request, self._send_and_read, deadline, limit=self.options.timeouts.attempt)
+        return self._repeat(request, self._send_and_read, deadline, limit=self.options.timeouts.attempt, keep=keep)
 
     def fetch_file(self, request: Request, *, deadline: float | None) -> Coroutine[Any, Any, tuple[Response, int]]:
         """Send a request and read the answer, however long that takes while bytes keep coming.
@@ -167,9 +172,10 @@ class Caller:
         limit: float | None,
         retry: RetryPolicy | None = None,
         first: int = 1,
+        keep: bool = False,
     ) -> tuple[A, int]:
         """Send until there is an answer or the policy gives up; return the answer and the number of attempts."""
-        url, request = self._prepare(request)
+        url, request = self._prepare_once(request) if keep and not request.body else self._prepare(request)
         loop = asyncio.get_running_loop()
         watched = self.observe is not None or logger.isEnabledFor(INFO)
         number = first
@@ -201,16 +207,17 @@ class Caller:
             number += 1
 
     def _prepare(self, request: Request) -> tuple[URL, Request]:
-        """Return where to send a request, and what: kept for the next time, since workers are asked for repeatedly."""
-        if request.body:
-            return self.endpoint.prepare(self.options.apply(request))
+        """Return where to send a request, and what."""
+        return self.endpoint.prepare(self.options.apply(request))
+
+    def _prepare_once(self, request: Request) -> tuple[URL, Request]:
+        """Do so at the first time, and keep it for the next: workers are asked for again and again."""
         key = request.method, request.target
         kept = self._prepared.get(key)
         if kept is None or kept[0] is not request.headers:
             if len(self._prepared) >= _MOST_PREPARED:
                 self._prepared.clear()
-            kept = request.headers, *self.endpoint.prepare(self.options.apply(request))
-            self._prepared[key] = kept
+            kept = self._prepared[key] = request.headers, *self._prepare(request)
         return kept[1:]
 
     async def _send(self, url: URL, request: Request) -> StreamedResponse:

@@ -176,12 +176,12 @@ def _check_value(name: str, value: object) -> None:
 
 
 def is_plain(text: str) -> bool:
-    """Whether ``text`` is ASCII letters, digits and underscores, as an id or a method nearly always is.
+    """Whether ``text`` is ASCII letters and digits, with hyphens and underscores, as methods and ids are.
 
     Such a text is safe wherever it goes. To ask that first spares regular expressions, which take half as long as all
     else there is to do for a request.
     """
-    return text.isascii() and text.isidentifier()
+    return text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
 def _is_target(text: str) -> bool:

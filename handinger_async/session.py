@@ -191,7 +191,7 @@ class Session:
         """Return, to await, the answer to an operation, and how many times the request was sent."""
         if operation.streams:
             raise ConfigurationError(f"{type(operation).__name__} answers with a stream here: use stream()")
-        return self._caller.fetch(encode_request(operation), deadline=self._caller.deadline())
+        return self._caller.fetch(encode_request(operation), deadline=self._caller.deadline(), keep=True)
 
     def stream(self, operation: Operation[Any], *, resume: bool = True) -> EventStream:
         """Perform an operation that answers with events.

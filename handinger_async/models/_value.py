@@ -23,8 +23,7 @@ def answer(cls: C) -> C:
     """Make ``cls`` a value that a server sends.
 
     Its fields are given by keyword, since the service may grow new ones anywhere. There are no weak references to it:
-    `handinger_async._drafts` needs a layout of slots alone. Nor does that fill ``extra`` where there is nothing to
-    fill it with.
+    `handinger_async._drafts` needs a layout of slots alone. Its ``extra`` is left empty where nothing is unknown.
     """
     made: Any = _finish(attrs.frozen(cls, eq=False, repr=False, kw_only=True, weakref_slot=False))
     if "extra" in attrs.fields_dict(made):
@@ -34,16 +33,17 @@ def answer(cls: C) -> C:
 
 def _finish(made: Any) -> Any:
     """Give ``made`` what attrs would write and compile for each class, which takes as long as all else it does."""
-    fields = attrgetter(*attrs.fields_dict(made))
-    shown = [field.name for field in attrs.fields(made) if field.repr]
+    names = list(attrs.fields_dict(made))
+    class_and_fields = attrgetter("__class__", *names)
 
     def equals(self: Any, other: object) -> bool:
-        return fields(self) == fields(other) if other.__class__ is self.__class__ else NotImplemented
+        return class_and_fields(self) == class_and_fields(other) if type(other) is type(self) else NotImplemented
 
     @recursive_repr()
     def show(self: Any) -> str:
-        return f"{self.__class__.__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
+    equals.__qualname__, show.__qualname__ = f"{made.__name__}.__eq__", f"{made.__name__}.__repr__"
     made.__eq__, made.__hash__, made.__repr__ = equals, None, show
     return made
 

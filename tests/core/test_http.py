@@ -331,6 +331,12 @@ def test_a_target_that_is_no_encoded_path_is_not_sent(target: str) -> None:
         Endpoint("https://example.com", "key").prepare(Request("GET", target))
 
 
+@pytest.mark.parametrize("method", ["GET", "M-SEARCH", "get", "X_1", "!#$%&'*+.^`|~"])
+def test_any_token_is_a_method(method: str) -> None:
+    _, sent = Endpoint("https://example.com", "key").prepare(Request(method, "/a"))
+    assert sent.method == method
+
+
 @pytest.mark.parametrize("method", ["", "GET ", "G\r\nET", "GET /x HTTP/1.1\r\n", "é"])
 def test_a_method_that_is_no_token_is_not_sent(method: str) -> None:
     with pytest.raises(ConfigurationError, match="not an HTTP method"):

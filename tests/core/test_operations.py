@@ -5,6 +5,7 @@ import json
 import pickle
 from datetime import datetime
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -314,6 +315,28 @@ def test_answers_are_made_by_keyword_and_need_their_required_fields() -> None:
 def test_no_two_answers_share_their_extra_fields() -> None:
     one, other = File(media_type="a", url="b"), File(media_type="a", url="b")
     assert one.extra is not other.extra
+
+
+def test_a_value_is_equal_to_what_says_so_and_not_to_one_of_a_subclass() -> None:
+    class Worker(RetrieveWorker):
+        pass
+
+    assert RetrieveWorker("w") == mock.ANY
+    assert RetrieveWorker("w") != Worker("w")
+    assert Worker("w") == Worker("w") != Worker("v")
+    assert repr(Worker("w")) == "Worker(worker_id='w', stream=False)"
+
+
+def test_a_value_within_itself_is_shown_once() -> None:
+    file = File(media_type="a", url="b")
+    file.extra["file"] = file
+    assert repr(file) == "File(media_type='a', url='b', filename=None, extra={'file': ...})"
+
+
+@pytest.mark.parametrize("cls", [File, RetrieveWorker])
+def test_the_methods_of_a_value_are_named_as_its_own(cls: type) -> None:
+    assert cls.__eq__.__qualname__ == f"{cls.__name__}.__eq__"
+    assert cls.__repr__.__qualname__ == f"{cls.__name__}.__repr__"
 
 
 @given(ANY)

@@ -1,10 +1,13 @@
 """What tells whether a server has hung up: at once, without the event loop, and no data or error for it."""
 
+import errno
 import os
+import select
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
@@ -68,7 +71,38 @@ def test_sockets_can_be_made_when_nothing_is_watched_any_more() -> None:
         other.close()
 
 
-def test_elsewhere_a_hangup_is_always_possible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
+def without_epoll() -> Any:
+    raise AttributeError("there is no epoll")
+
+
+def without_descriptors() -> Any:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("epoll", [without_epoll, without_descriptors])
+def test_where_nothing_can_be_watched_a_hangup_is_always_possible(
+    monkeypatch: pytest.MonkeyPatch, epoll: Callable[[], Any]
+) -> None:
+    monkeypatch.setattr(select, "epoll", epoll, raising=False)
     with Hangups() as hangups, connected(hangups):
         assert hangups.possible()
+
+
+@on_linux
+def test_where_no_more_can_be_watched_a_hangup_is_always_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def register(self, *_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def poll(self, *_: object) -> list[object]:
+            return []
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(select, "epoll", Full)
+    with Hangups() as hangups:
+        assert not hangups.possible()
+        with connected(hangups) as (ours, _):
+            assert hangups.possible()
+            assert ours.fileno() > 0

@@ -104,6 +104,26 @@ PROGRAMS = {
         del session
         gc.collect()
     """,
+    "asked for more by what the loop closes beside its connections": """
+        from handinger_async import APIConnectionError
+        async def generate():
+            try:
+                yield
+            finally:
+                await asyncio.sleep(0.1)
+                try:
+                    await session.request("GET", "/y")
+                except APIConnectionError as error:
+                    assert not error.request_sent
+                else:
+                    raise AssertionError("sent")
+        session = Session(api_key="key", base_url=server_url)
+        generating = generate()
+        async def main():
+            await session.request("GET", "/x")
+            await anext(generating)
+        asyncio.run(main())
+    """,
     "a session of the caller's": """
         import aiohttp
         async def main():

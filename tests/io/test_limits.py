@@ -1,19 +1,22 @@
 """Waits with a time limit: each ends in its own time, those of one limit by one timer; what is cancelled, is."""
 
 import asyncio
+import gc
 import random
 from collections.abc import Coroutine
+from contextvars import ContextVar
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handinger_async import APITimeoutError
-from handinger_async.limits import Scope, TimeLimits
+from handinger_async.limits import Scope, TimeLimits, _Alike
 from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 
-from .service import seconds
+from .service import Service, ok, seconds
 
 
 async def forever() -> None:
@@ -130,7 +133,7 @@ def test_limits_that_differ_each_time_leave_nothing_behind() -> None:
         for number in range(50):
             await limits.wait(asyncio.sleep(0), 1 + number / 50, None, "thing")
         await asyncio.sleep(2)
-        assert not limits._ends
+        assert not limits._alike
         assert not counting().pending
 
     run_counting(main())
@@ -140,7 +143,148 @@ def test_loops_that_are_closed_leave_nothing_behind() -> None:
     limits = TimeLimits()
     for _ in range(5):
         run(limits.wait(asyncio.sleep(0), 60, None, "thing"))
-    assert len(limits._ends) == 1
+    assert len(limits._alike) == 1
+
+
+def test_what_is_closed_leaves_the_timer_only_of_what_still_waits() -> None:
+    async def main() -> None:
+        limits = TimeLimits()
+        await limits.wait(asyncio.sleep(0), 60, None, "thing")
+        waiting = asyncio.ensure_future(limits.wait(forever(), 30, None, "thing"))
+        await asyncio.sleep(1)
+        limits.close()
+        assert [timer.when() for timer in counting().pending] == [30]
+        with pytest.raises(APITimeoutError):
+            await waiting
+        await limits.wait(asyncio.sleep(0), 60, None, "thing")  # and it can still be used
+
+    run_counting(main())
+
+
+def test_only_timers_of_the_running_loop_are_touched_when_its_session_is_closed() -> None:
+    limits = TimeLimits()
+
+    async def main() -> None:
+        await limits.wait(asyncio.sleep(0), 60, None, "thing")
+
+    async def close() -> None:
+        limits.close()
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        runner.run(main())
+        run(close())
+        loop = runner.get_loop()
+        assert isinstance(loop, CountingLoop)
+        assert loop.pending
+
+
+def test_loops_in_two_threads_may_both_find_a_third_closed() -> None:
+    limits = TimeLimits()
+
+    class Closed:
+        def is_closed(self) -> bool:
+            limits._alike.clear()  # as the other thread does in this very moment
+            return True
+
+    limits._alike[Closed(), 60] = _Alike()  # type: ignore[index]
+    run(limits.wait(asyncio.sleep(0), 60, None, "thing"))
+
+
+def test_a_session_that_is_closed_leaves_no_timer_behind() -> None:
+    async def main() -> None:
+        async with Service(ok).session() as session:
+            await session.workers.retrieve("w")
+            assert counting().pending
+        assert not counting().pending
+
+    run_counting(main())
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_context_of_the_first_task_is_not_kept_for_the_timer(*, again: bool) -> None:
+    class Thing:
+        pass
+
+    variable: ContextVar[Thing] = ContextVar("variable")
+
+    async def main() -> None:
+        limits = TimeLimits()
+        seen: list[ref[Thing]] = []
+
+        async def first() -> None:
+            variable.set(Thing())
+            seen.append(ref(variable.get()))
+            await limits.wait(asyncio.sleep(0), 60, None, "thing")
+
+        await asyncio.create_task(first())
+        later = asyncio.create_task(limits.wait(asyncio.sleep(90), 60, None, "thing"))
+        await asyncio.sleep(61 if again else 1)
+        gc.collect()
+        assert seen[0]() is None
+        later.cancel()
+
+    run(main())
+
+
+def test_what_began_before_a_clock_was_set_back_delays_nothing() -> None:
+    class Clock(CountingLoop):
+        ahead = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.ahead
+
+    async def main() -> None:
+        limits, loop = TimeLimits(), asyncio.get_running_loop()
+        assert isinstance(loop, Clock)
+        loop.ahead = 1e6
+        await limits.wait(asyncio.sleep(0), 10, None, "thing")
+        loop.ahead = 0.0
+        with pytest.raises(APITimeoutError):
+            await limits.wait(forever(), 10, None, "thing")
+        assert loop.time() == 10
+        failures: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: failures.append(context))
+        await asyncio.sleep(2e6)  # the first timer rings, for nothing
+        assert not failures
+
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        runner.run(main())
+
+
+def test_a_timer_that_somebody_cancels_is_set_again() -> None:
+    async def main() -> None:
+        limits = TimeLimits()
+        await limits.wait(asyncio.sleep(0), 10, None, "thing")
+        for timer in counting().pending:
+            timer.cancel()
+        with pytest.raises(APITimeoutError):
+            await limits.wait(forever(), 10, None, "thing")
+        assert seconds() == 10
+
+    run_counting(main())
+
+
+def test_timers_that_ring_too_early_ring_once_more() -> None:
+    class Early(CountingLoop):
+        def call_at(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+            return super().call_at(when // 0.001 * 0.001, *args, **kwargs)  # in whole milliseconds, as uvloop's do
+
+    async def main() -> None:
+        with pytest.raises(APITimeoutError):
+            await TimeLimits().wait(forever(), 0.1009, None, "thing")
+        assert 0.1009 <= seconds() < 0.103
+        assert len(counting().timers) <= 3
+
+    with asyncio.Runner(loop_factory=Early) as runner:
+        runner.run(main())
+
+
+def test_a_deadline_that_is_over_ends_work_that_takes_a_turn_of_the_loop_for_each_step() -> None:
+    async def main() -> None:
+        with pytest.raises(APITimeoutError, match="deadline"):
+            await TimeLimits().wait(asyncio.sleep(0), None, -1.0, "thing")
+
+    run(main())
 
 
 def test_a_deadline_leaves_no_timer_behind() -> None:
@@ -176,7 +320,7 @@ def test_a_task_that_is_cancelled_is_cancelled(limit: float | None) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not any(limits._ends.values())
+        assert not any(alike.ends for alike in limits._alike.values())
 
     run(main())
 
@@ -245,6 +389,31 @@ def test_others_can_end_a_wait_before_its_time() -> None:
             await task
         assert seconds() == 3
         await asyncio.sleep(10)  # its time is over now: nothing happens
+
+    run(main())
+
+
+@pytest.mark.parametrize("ends_at_once", [True, False])
+def test_who_waits_can_end_the_wait_too(*, ends_at_once: bool) -> None:
+    async def main() -> None:
+        scope = Scope()
+
+        async def work() -> str:
+            scope.interrupt()
+            if not ends_at_once:
+                await forever()
+            return "done"
+
+        waiting = TimeLimits().wait(work(), 10, None, "thing", scope)
+        if ends_at_once:
+            assert await waiting == "done"
+        else:
+            with pytest.raises(APITimeoutError):
+                await waiting
+        await asyncio.sleep(1)  # would raise if there were a cancellation left
+        task = asyncio.current_task()
+        assert task is not None
+        assert not task.cancelling()
 
     run(main())
 

@@ -186,6 +186,24 @@ async def test_a_given_session_keeps_its_middlewares() -> None:
     assert seen == ["/x"]
 
 
+@pytest.mark.parametrize("size", [2, 500_000])
+async def test_what_a_middleware_has_read_is_not_lost(size: int) -> None:
+    async def middleware(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
+        response: aiohttp.ClientResponse = await handler(request)
+        await response.read()
+        return response
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"x" * size))
+
+    async with (
+        wire_server(reply) as server,
+        aiohttp.ClientSession(middlewares=(middleware,)) as own,
+        session(AiohttpTransport(own), server.url) as client,
+    ):
+        assert (await client.request("GET", "/x")).body == b"x" * size
+
+
 async def test_compression_is_asked_for_as_it_can_be_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = {**aiohttp.ClientRequest.DEFAULT_HEADERS, aiohttp.hdrs.ACCEPT_ENCODING: "br, zstd"}
     monkeypatch.setattr(aiohttp.ClientRequest, "DEFAULT_HEADERS", defaults)

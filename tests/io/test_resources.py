@@ -12,6 +12,8 @@ from handinger_async.http import Headers, Request, Response
 from handinger_async.resources import Schedules, Workers
 from handinger_async.transports.memory import MemoryTransport
 
+from .service import ok
+
 METHODS: list[tuple[Any, type[operations.Operation[Any]]]] = [
     (Workers.create, operations.CreateWorker),
     (Workers.retrieve, operations.RetrieveWorker),
@@ -170,9 +172,11 @@ async def test_what_was_sent_before_is_sent_as_if_it_were_the_first_time() -> No
 
 def test_what_is_kept_is_for_the_same_request_alone() -> None:
     caller, headers = Session(api_key="key")._caller, Headers({"Accept": "text/plain"})
-    for method, body in (("GET", b""), ("DELETE", b""), ("DELETE", b"body"), ("GET", b"")):
-        url, prepared = caller._prepare(Request(method, "/x", headers, body))
-        assert (prepared.method, str(url)[-2:], prepared.body) == (method, "/x", body)
+    for method in ("GET", "DELETE", "GET"):
+        url, prepared = caller._prepare_once(Request(method, "/x", headers))
+        assert (prepared.method, str(url)[-2:], prepared.headers["accept"]) == (method, "/x", "text/plain")
+    _, other = caller._prepare_once(Request("GET", "/x", {"Accept": "image/png"}))
+    assert other.headers["accept"] == "image/png"
 
 
 async def test_only_so_many_requests_are_kept() -> None:
@@ -180,9 +184,14 @@ async def test_only_so_many_requests_are_kept() -> None:
     session = Session(api_key="key", transport=MemoryTransport(lambda _: answer))
     for number in range(2 * calls._MOST_PREPARED):
         await session.workers.retrieve_email(f"w{number}")
-        await session.request("POST", f"/x{number}", json=1)
     assert 0 < len(session._caller._prepared) <= calls._MOST_PREPARED
-    assert not any(method == "POST" for method, _ in session._caller._prepared)
+
+
+async def test_what_anybody_makes_up_is_not_kept() -> None:
+    session = Session(api_key="key", transport=MemoryTransport(lambda _: ok))
+    await session.workers.create(input="x")
+    await session.request("GET", "/x", headers={"X-Secret": "x"}, query={"a": "b"})
+    assert not session._caller._prepared
 
 
 async def test_what_a_transport_of_anybodys_gives_as_headers_becomes_headers() -> None:
