@@ -176,12 +176,12 @@ def _check_value(name: str, value: object) -> None:
 
 
 def is_plain(text: str) -> bool:
-    """Whether ``text`` is ASCII letters and digits, with hyphens and underscores, as methods and ids are.
+    """Whether ``text`` is an identifier in ASCII, as methods are, and ids of the kind ``t_org_123_w_01HZY2ZJQ8``.
 
     Such a text is safe wherever it goes. To ask that first spares regular expressions, which take half as long as all
     else there is to do for a request.
     """
-    return text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+    return text.isascii() and text.isidentifier()
 
 
 def _is_target(text: str) -> bool:
