@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ._clients import VENDOR, VENDOR_AIOHTTP
 
@@ -21,7 +22,7 @@ def draw(name: str, seconds: dict[str, dict[str, float]], file: Path) -> None:
         label: [min(row[base] for base in BASES if base in row) / row[contender] for contender in contenders]
         for label, row in seconds.items()
     }
-    figure, axes = plt.subplots(figsize=(8, 1 + 0.24 * len(groups) * (len(contenders) + 1)))
+    figure, axes = plt.subplots(figsize=(9, 1 + 0.24 * len(groups) * (len(contenders) + 1)))
     for index, contender in enumerate(contenders):
         places = [group * (len(contenders) + 1) + index for group in range(len(groups))]
         bars = axes.barh(places, [ratios[index] for ratios in groups.values()], height=0.9, label=contender)
@@ -30,9 +31,12 @@ def draw(name: str, seconds: dict[str, dict[str, float]], file: Path) -> None:
         [group * (len(contenders) + 1) + (len(contenders) - 1) / 2 for group in range(len(groups))], list(groups)
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.invert_yaxis()
     axes.set_title(f"{TITLES[name]}: times as fast as the vendor's client (more is better)", fontsize=10)
-    axes.legend(fontsize=7, loc="best")
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(file, metadata={"Date": None})
