@@ -178,18 +178,17 @@ class AiohttpTransport:
     def _session_for(self, request: Request, kept: _Kept | None) -> aiohttp.ClientSession:
         if self._closed:
             raise APIConnectionError("The transport is closed.", request_sent=False)
-        session = self._given
-        if kept is not None:
+        if kept is None:
+            session = self._given
+        else:
             session = kept.streams if request.headers.get("accept") == "text/event-stream" else kept.plain
         if session is None or session.closed:
             raise APIConnectionError("The aiohttp session is closed.", request_sent=False)
-        if session is not self._given:
-            return session
-        loop = asyncio.get_running_loop()
-        if self._given_loop is None:
-            self._given_loop = loop
-        if self._given_loop is not loop:
-            raise ConfigurationError("The aiohttp session that was given belongs to another event loop.")
+        if kept is None:
+            loop = asyncio.get_running_loop()
+            self._given_loop = self._given_loop or loop
+            if self._given_loop is not loop:
+                raise ConfigurationError("The aiohttp session that was given belongs to another event loop.")
         return session
 
     async def _adopt(self, response: aiohttp.ClientResponse) -> StreamedResponse:

@@ -1,17 +1,24 @@
-"""What tells whether a server has hung up: at once, without the event loop, and no data or error for it."""
+"""What tells whether a server has hung up, at once and without the event loop, and how long requests wait for that."""
 
+import asyncio
 import errno
 import os
 import select
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
+import aiohttp
 import pytest
 
+from handinger_async import RetryPolicy, Session
 from handinger_async.transports._hangups import Hangups
+from handinger_async.transports.aiohttp import AiohttpTransport
+
+from .wire import WireRequest, answer, wire_server
 
 ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
@@ -106,3 +113,76 @@ def test_where_no_more_can_be_watched_a_hangup_is_always_possible(monkeypatch: p
         with connected(hangups) as (ours, _):
             assert hangups.possible()
             assert ours.fileno() > 0
+
+
+# What is made of it ###################################################################################################
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_server_that_ends_a_connection_while_the_program_is_busy_disturbs_nobody(own: bool) -> None:
+    answered, gone = threading.Event(), threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):  # shut down
+            while True:
+                with listener.accept()[0] as connection:
+                    if connection.recv(10_000):
+                        connection.sendall(answer(b"{}"))
+                        answered.wait(10)
+                        answered.clear()
+                gone.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        async with (
+            aiohttp.ClientSession() as given,
+            Session(
+                api_key="key",
+                base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+                retry=RetryPolicy(max_retries=0),
+                transport=None if own else AiohttpTransport(given),
+            ) as session,
+        ):
+            for _ in range(5):
+                await session.request("POST", "/x")
+                answered.set()
+                assert gone.wait(10)  # the event loop sees nothing of it
+                gone.clear()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@on_linux
+async def test_a_request_waits_for_others_that_are_being_sent_and_for_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"{}"))
+
+    turns, sent = 0, []
+    real = aiohttp.ClientSession.request
+
+    def request(*args: Any, **kwargs: Any) -> Any:
+        sent.append(turns)
+        return real(*args, **kwargs)
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "request", request)
+    async with wire_server(reply) as server, Session(api_key="key", base_url=server.url) as session:
+        await session.request("GET", "/x")
+        counting = asyncio.create_task(count())
+        for together in (1, 3, 1):
+            sent.clear()
+            await asyncio.sleep(0)
+            before = turns
+            async with asyncio.TaskGroup() as group:
+                for _ in range(together):
+                    group.create_task(session.request("GET", "/x"))
+            first, *others = sent
+            assert first - before <= 1  # the turn in which the tasks begin
+            assert all(turn == first + 1 for turn in others)
+        counting.cancel()

@@ -110,7 +110,8 @@ PROGRAMS = {
             try:
                 yield
             finally:
-                await asyncio.sleep(0.1)
+                for _ in range(100):  # turns of the loop, in which it closes the connections
+                    await asyncio.sleep(0)
                 try:
                     await session.request("GET", "/y")
                 except APIConnectionError as error:

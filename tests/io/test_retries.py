@@ -1,11 +1,7 @@
 """What a session repeats, when, and what it reports: on virtual time, and attempts against a real server."""
 
 import asyncio
-import socket
-import sys
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
@@ -384,75 +380,6 @@ async def test_a_server_that_ends_connections_without_saying_so_disturbs_nobody(
         for _ in range(20):
             await session.request(method, "/x")
     assert len(attempts) == len(server.requests) == 20
-
-
-@pytest.mark.parametrize("own", [True, False])
-async def test_a_server_that_ends_a_connection_while_the_program_is_busy_disturbs_nobody(own: bool) -> None:
-    gone = threading.Event()
-
-    def serve(listener: socket.socket) -> None:
-        with suppress(OSError):  # closed
-            while True:
-                with listener.accept()[0] as connection:
-                    received = b""
-                    while b"\r\n\r\n" not in received:
-                        received += connection.recv(1000)
-                    connection.sendall(answer(b"{}"))
-                gone.set()
-
-    async with aiohttp.ClientSession() as given:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            thread = threading.Thread(target=serve, args=(listener,))
-            thread.start()
-            async with Session(
-                api_key="key",
-                base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
-                retry=RetryPolicy(max_retries=0),
-                transport=None if own else AiohttpTransport(given),
-            ) as session:
-                for _ in range(5):
-                    await session.request("POST", "/x")
-                    assert gone.wait(10)  # the event loop sees nothing of it
-                    gone.clear()
-            listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was hung up")
-async def test_a_request_waits_for_others_that_are_being_sent_and_for_nothing_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"{}"))
-
-    turns, sent = 0, []
-    real = aiohttp.ClientSession.request
-
-    def request(*args: Any, **kwargs: Any) -> Any:
-        sent.append(turns)
-        return real(*args, **kwargs)
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(aiohttp.ClientSession, "request", request)
-    async with wire_server(reply) as server, Session(api_key="key", base_url=server.url) as session:
-        await session.request("GET", "/x")
-        counting = asyncio.create_task(count())
-        for together in (1, 3, 1):
-            sent.clear()
-            await asyncio.sleep(0)
-            before = turns
-            async with asyncio.TaskGroup() as group:
-                for _ in range(together):
-                    group.create_task(session.request("GET", "/x"))
-            first, *others = sent
-            assert first - before <= 1  # the turn in which the tasks begin
-            assert all(turn == first + 1 for turn in others)
-        counting.cancel()
 
 
 async def test_an_attempt_that_did_not_reach_a_server_says_so(unused_tcp_port: int) -> None:
