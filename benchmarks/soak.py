@@ -232,11 +232,11 @@ async def call(session: Session, number: int, dice: random.Random, account: Acco
             account.creates[name] = outcome
 
 
-async def caller(session: Session, seed: int, end: float, account: Account) -> None:
-    """Make one call after the other, and give up some of them."""
+async def caller(session: Session, seed: int, end: float, account: Account, least: int = 0) -> None:
+    """Make one call after the other until the time ``end``, ``least`` calls or more; cancel some of them."""
     dice = random.Random(seed)
     number = seed * 1_000_000
-    while time.monotonic() < end:
+    while number < seed * 1_000_000 + least or time.monotonic() < end:
         number += 1
         task = asyncio.create_task(call(session, number, dice, account))
         if dice.random() < 0.15:
@@ -250,13 +250,14 @@ async def caller(session: Session, seed: int, end: float, account: Account) -> N
             raise error
 
 
-async def soak(seconds: float = SECONDS, seed: int = SEED, callers: int = CALLERS) -> dict[str, Any]:
+async def soak(seconds: float = SECONDS, seed: int = SEED, callers: int = CALLERS, least: int = 0) -> dict[str, Any]:
     """Run it.
 
     Args:
         seconds: For how long.
         seed: Decides what happens, as far as time does not.
         callers: How many tasks share the session.
+        least: Calls that each of them makes in a quarter of the time, even if that takes longer on a busy machine.
 
     Returns:
         The numbers.
@@ -279,12 +280,12 @@ async def soak(seconds: float = SECONDS, seed: int = SEED, callers: int = CALLER
                 end = time.monotonic() + seconds / 4
                 async with asyncio.TaskGroup() as group:
                     for index in range(callers):
-                        group.create_task(caller(session, seed + part * callers + index, end, account))
+                        group.create_task(caller(session, seed + part * callers + index, end, account, least))
                 gc.collect()
                 memory.append(_resident())
         gc.collect()
         left = asyncio.all_tasks() - tasks_before
-        for _ in range(200):
+        for _ in range(6000):
             if server.open == 0:
                 break
             await asyncio.sleep(0.01)
