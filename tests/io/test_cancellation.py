@@ -15,7 +15,7 @@ from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import Answer, MemoryTransport, StreamingResponse
 
 from .service import JSON, SSE, WORKER, document
-from .wire import WireRequest, answer, chunked, wire_server
+from .wire import WireRequest, chunked, response, wire_server
 
 
 class CancelledAt:
@@ -200,7 +200,7 @@ async def test_on_the_wire(case: Callable[[Session, Path], Awaitable[None]], tmp
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         if request.target == "/flaky":
-            writer.write(answer(b"{}", status="500 No" if next(flaky) % 2 == 0 else "200 OK"))
+            writer.write(response(b"{}", status="500 No" if next(flaky) % 2 == 0 else "200 OK"))
         elif request.target.endswith("/stream"):
             resumed = bool(request.header("last-event-id"))
             cut = "interrupted" in request.target and not resumed
@@ -209,9 +209,9 @@ async def test_on_the_wire(case: Callable[[Session, Path], Awaitable[None]], tmp
             if cut:
                 writer.close()
         elif "/files/" in request.target:
-            writer.write(answer(b"a file"))
+            writer.write(response(b"a file"))
         else:
-            writer.write(answer(document(WORKER).body))
+            writer.write(response(document(WORKER).body))
 
     tasks = asyncio.all_tasks()
     async with wire_server(reply) as server:

@@ -4,7 +4,7 @@ import gzip
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import APIConnectionError
@@ -42,6 +42,7 @@ def decompress(encoding: str, chunks: list[bytes]) -> bytes:
     return b"".join(pieces)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(form=st.sampled_from(sorted(FORMS)), data=st.binary(max_size=300), size=st.integers(1, 400))
 def test_it_undoes_compression_at_any_chunking(form: str, data: bytes, size: int) -> None:
     encoding, compress = FORMS[form]

@@ -18,7 +18,7 @@ from handinger_async import RetryPolicy, Session
 from handinger_async.transports._hangups import Hangups
 from handinger_async.transports.aiohttp import AiohttpTransport
 
-from .wire import WireRequest, answer, wire_server
+from .wire import HANG_GUARD, WireRequest, half_close, response, wire_server
 
 ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
@@ -39,7 +39,7 @@ def test_a_hangup_is_seen_until_our_end_is_closed_too() -> None:
         assert not hangups.possible()
         with connected(hangups) as (ours, other), connected(hangups):
             assert not hangups.possible()
-            other.close()
+            half_close(other)
             assert hangups.possible()
             assert hangups.possible()
             ours.close()
@@ -49,7 +49,7 @@ def test_a_hangup_is_seen_until_our_end_is_closed_too() -> None:
 @on_linux
 def test_who_will_say_no_more_has_hung_up() -> None:
     with Hangups() as hangups, connected(hangups) as (_, other):
-        other.shutdown(socket.SHUT_WR)
+        half_close(other)
         assert hangups.possible()
 
 
@@ -120,17 +120,18 @@ def test_where_no_more_can_be_watched_a_hangup_is_always_possible(monkeypatch: p
 
 @pytest.mark.parametrize("own", [True, False])
 async def test_a_server_that_ends_a_connection_while_the_program_is_busy_disturbs_nobody(own: bool) -> None:
-    answered, gone = threading.Event(), threading.Event()
+    received, ended = threading.Event(), threading.Event()
 
     def serve(listener: socket.socket) -> None:
-        with suppress(OSError):  # shut down
+        with suppress(OSError):  # the listener was shut down
             while True:
                 with listener.accept()[0] as connection:
                     if connection.recv(10_000):
-                        connection.sendall(answer(b"{}"))
-                        answered.wait(10)
-                        answered.clear()
-                gone.set()
+                        connection.sendall(response(b"{}"))
+                        received.wait(HANG_GUARD)
+                        received.clear()
+                        half_close(connection)
+                        ended.set()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
@@ -145,9 +146,9 @@ async def test_a_server_that_ends_a_connection_while_the_program_is_busy_disturb
         ):
             for _ in range(5):
                 await session.request("POST", "/x")
-                answered.set()
-                assert gone.wait(10)  # the event loop sees nothing of it
-                gone.clear()
+                received.set()
+                assert ended.wait(HANG_GUARD)  # blocks the event loop, which sees nothing of it
+                ended.clear()
         listener.shutdown(socket.SHUT_RDWR)
 
 
@@ -156,7 +157,7 @@ async def test_a_request_waits_for_others_that_are_being_sent_and_for_nothing_el
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"{}"))
+        writer.write(response(b"{}"))
 
     turns, sent = 0, []
     real = aiohttp.ClientSession.request

@@ -13,19 +13,21 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from handinger_async import APIConnectionError, ConfigurationError, RetryPolicy, Session
+from handinger_async import APIConnectionError, ConfigurationError, RetryPolicy, Session, Timeouts
 from handinger_async.http import Headers, Request, Response
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import MemoryTransport, StreamingResponse
 
 from .service import SSE, WORKER, Service, document, ok
-from .wire import WireRequest, WireServer, answer, chunked, wire_server
+from .wire import HANG_GUARD, WireRequest, WireServer, chunked, forever, response, wire_server
 
 # Event loops ##########################################################################################################
 
 PREAMBLE = """
-import asyncio, gc
+import asyncio, gc, logging
+# Development mode also logs callbacks that take longer than 0.1 s, which depends on the machine.
+logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
 from handinger_async import Session
 from handinger_async.transports.aiohttp import AiohttpTransport
 """
@@ -92,14 +94,16 @@ PROGRAMS = {
             pass
     """,
     "ended by a cancellation of everything": """
-        async def watch(session):
+        async def watch(session, watching):
             async with session.workers.stream_updates("w") as events:
                 async for event in events:
-                    pass
+                    watching.set()
         session = Session(api_key="key", base_url=server_url)
         async def main():
-            tasks = [asyncio.create_task(watch(session)) for _ in range(5)]
-            await asyncio.sleep(0.1)
+            watching = [asyncio.Event() for _ in range(5)]
+            tasks = [asyncio.create_task(watch(session, event)) for event in watching]
+            for event in watching:
+                await event.wait()
         asyncio.run(main())
         del session
         gc.collect()
@@ -143,8 +147,8 @@ async def server() -> Any:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         if request.target.endswith("/stream"):
             writer.write(chunked(b"data: a\n\n", end=False))
-            await asyncio.sleep(100)
-        writer.write(answer(b"{}"))
+            await forever()
+        writer.write(response(b"{}"))
 
     async with wire_server(reply) as server:
         yield server
@@ -158,7 +162,7 @@ async def test_a_program_leaves_nothing_behind_and_hears_no_warning(server: Wire
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    output, _ = await asyncio.wait_for(process.communicate(), HANG_GUARD)
     assert (process.returncode, output.decode()) == (0, "")
     await server.empty()
 
@@ -173,10 +177,10 @@ async def test_a_transport_that_is_closed_sends_nothing_over_a_session_that_is_n
     assert not server.requests
 
 
-def test_a_given_aiohttp_session_in_another_loop_is_a_clear_error() -> None:
+def test_a_given_aiohttp_session_in_another_loop_is_a_clear_error(refusing_url: str) -> None:
     async def make() -> Session:
         transport = AiohttpTransport(aiohttp.ClientSession())
-        session = Session(api_key="key", base_url="http://127.0.0.1:9", transport=transport)
+        session = Session(api_key="key", base_url=refusing_url, transport=transport)
         with pytest.raises(APIConnectionError):
             await session.with_options().request("POST", "/x")
         assert transport._given is not None
@@ -239,7 +243,7 @@ def test_use_after_close_is_a_clear_error(call: Callable[[Session], Any]) -> Non
 def test_a_call_in_flight_ends_when_its_session_is_closed() -> None:
     async def main() -> None:
         async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(100)
+            await forever()
 
         async with wire_server(reply) as server:
             session = Session(api_key="key", base_url=server.url)
@@ -257,7 +261,7 @@ def test_a_session_that_is_dropped_warns_and_its_event_loop_closes_its_connectio
 
     async def main() -> None:
         async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-            writer.write(answer(b"{}"))
+            writer.write(response(b"{}"))
 
         async with wire_server(reply) as server:
             session = Session(api_key="key", base_url=server.url)
@@ -276,9 +280,10 @@ def test_a_session_that_is_dropped_warns_and_its_event_loop_closes_its_connectio
 async def test_a_session_shared_by_1000_tasks_gives_each_its_own() -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         worker_id = request.target.rpartition("/")[2]
-        writer.write(answer(document(WORKER | {"id": worker_id}).body))
+        writer.write(response(document(WORKER | {"id": worker_id}).body))
 
-    async with wire_server(reply) as server, Session(api_key="key", base_url=server.url) as session:
+    timeouts = Timeouts(connect=None, attempt=None)
+    async with wire_server(reply) as server, Session(api_key="key", base_url=server.url, timeouts=timeouts) as session:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(session.workers.retrieve(f"w{number}")) for number in range(1000)]
         assert [task.result().id for task in tasks] == [f"w{number}" for number in range(1000)]
@@ -290,12 +295,13 @@ async def test_the_limit_holds_for_requests_and_not_for_streams() -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         if request.target.endswith("/stream"):
             writer.write(chunked(b"data: a\n\n", end=False))
-            await asyncio.sleep(100)
-        writer.write(answer(b"{}"))
+            await forever()
+        writer.write(response(b"{}"))
 
     async with wire_server(reply) as server:
         transport = AiohttpTransport(limit=1)
-        async with Session(api_key="key", base_url=server.url, transport=transport) as session:
+        timeouts = Timeouts(connect=None, attempt=None)
+        async with Session(api_key="key", base_url=server.url, transport=transport, timeouts=timeouts) as session:
             streams = [session.workers.stream_updates(f"w{number}") for number in range(100)]
             await asyncio.gather(*(anext(events) for events in streams))
             assert len(server.open) == 100
@@ -314,7 +320,7 @@ def test_a_limit_that_makes_no_sense_is_refused(limit: Any) -> None:
 # Connections ##########################################################################################################
 
 
-@pytest.mark.parametrize("body", [chunked(b"data: a\n\n"), answer(b"data: a\n\n", content_type="text/event-stream")])
+@pytest.mark.parametrize("body", [chunked(b"data: a\n\n"), response(b"data: a\n\n", content_type="text/event-stream")])
 async def test_100_streams_in_a_row_use_one_connection(body: bytes) -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(body)
@@ -328,7 +334,7 @@ async def test_100_streams_in_a_row_use_one_connection(body: bytes) -> None:
 
 async def test_100_requests_and_downloads_in_a_row_use_one_connection() -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"{}", status="404 Not Found" if request.target == "/x" else "200 OK"))
+        writer.write(response(b"{}", status="404 Not Found" if request.target == "/x" else "200 OK"))
 
     async with wire_server(reply) as server, Session(api_key="key", base_url=server.url) as session:
         for _ in range(50):

@@ -9,7 +9,7 @@ from typing import Any
 from weakref import ref
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import APITimeoutError
@@ -50,6 +50,7 @@ def counting() -> CountingLoop:
     return loop
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     waits=st.lists(
         st.tuples(

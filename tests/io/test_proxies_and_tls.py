@@ -17,7 +17,7 @@ from yarl import URL
 from handinger_async import APIConnectionError, ConfigurationError, RetryPolicy, Session, Timeouts
 from handinger_async.transports.aiohttp import AiohttpTransport
 
-from .wire import WireRequest, WireServer, answer, chunked, wire_server
+from .wire import HANG_GUARD, WireRequest, WireServer, chunked, forever, response, wire_server
 
 once = RetryPolicy(max_retries=0)
 
@@ -25,8 +25,8 @@ once = RetryPolicy(max_retries=0)
 async def hello(request: WireRequest, writer: asyncio.StreamWriter) -> None:
     if request.target.endswith("/stream"):
         writer.write(chunked(b"data: a\n\n", end=False))
-        await asyncio.sleep(100)
-    writer.write(answer(b"{}"))
+        await forever()
+    writer.write(response(b"{}"))
 
 
 @pytest.fixture
@@ -137,8 +137,8 @@ async def test_a_proxy_in_the_environment_that_cannot_be_used_is_a_clear_error(m
     assert "canary" not in str(caught.value)
 
 
-async def test_a_proxy_that_is_not_there_was_not_sent_anything(unused_tcp_port: int) -> None:
-    proxy = f"http://somebody:canary@127.0.0.1:{unused_tcp_port}"
+async def test_a_proxy_that_is_not_there_was_not_sent_anything(refusing_url: str) -> None:
+    proxy = refusing_url.replace("//", "//somebody:canary@")
     async with session(AiohttpTransport(proxy=proxy)) as client:
         with pytest.raises(APIConnectionError) as caught:
             await client.request("POST", "/x")
@@ -162,8 +162,10 @@ async def test_a_proxy_that_refuses_a_tunnel_was_not_sent_the_request() -> None:
         assert proxy.requests[0].header("proxy-authorization") == ["Basic c29tZWJvZHk6Y2FuYXJ5"]
 
 
-async def test_a_given_session_keeps_its_own_proxy(proxy: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+async def test_a_given_session_keeps_its_own_proxy(
+    proxy: WireServer, refusing_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", refusing_url)
     async with aiohttp.ClientSession(proxy=proxy.url) as own:
         async with session(AiohttpTransport(own)) as client:
             await client.request("GET", "/x")
@@ -194,7 +196,7 @@ async def test_what_a_middleware_has_read_is_not_lost(size: int) -> None:
         return response
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"x" * size))
+        writer.write(response(b"x" * size))
 
     async with (
         wire_server(reply) as server,
@@ -299,9 +301,10 @@ async def test_two_loops_in_a_row_over_tls_leave_nothing_behind(
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     program = f"""
-        import asyncio, gc, ssl
+        import asyncio, gc, logging, ssl
         from handinger_async import Session
         from handinger_async.transports.aiohttp import AiohttpTransport
+        logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Executing "))
         transport = AiohttpTransport(ssl=ssl.create_default_context(cafile={str(tmp_path / "ca.pem")!r}))
         session = Session(api_key="key", base_url={secure.url!r}, transport=transport)
         async def main():
@@ -320,5 +323,5 @@ async def test_two_loops_in_a_row_over_tls_leave_nothing_behind(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    output, _ = await asyncio.wait_for(process.communicate(), HANG_GUARD)
     assert (process.returncode, output.decode()) == (0, "")

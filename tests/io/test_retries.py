@@ -32,7 +32,7 @@ from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import StreamingResponse
 
 from .service import Service, cut, ok, seconds
-from .wire import WireRequest, answer, reset, wire_server
+from .wire import WireRequest, reset, response, wire_server, write_and_close
 
 Call = Callable[[Session], Any]
 
@@ -338,7 +338,7 @@ async def test_a_dropped_connection_is_repeated_by_nobody_else(
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         if len(server.requests) <= healthy:
-            writer.write(answer(b"{}"))
+            writer.write(response(b"{}"))
         else:
             await fault(writer)
 
@@ -363,8 +363,7 @@ async def test_a_server_that_ends_connections_without_saying_so_disturbs_nobody(
     """Even where the next request follows at once: a request that is not sent cannot be doubled, nor fail."""
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"{}"))
-        writer.close()
+        write_and_close(writer, response(b"{}"))
 
     attempts: list[Attempt] = []
     async with (
@@ -382,11 +381,11 @@ async def test_a_server_that_ends_connections_without_saying_so_disturbs_nobody(
     assert len(attempts) == len(server.requests) == 20
 
 
-async def test_an_attempt_that_did_not_reach_a_server_says_so(unused_tcp_port: int) -> None:
+async def test_an_attempt_that_did_not_reach_a_server_says_so(refusing_url: str) -> None:
     attempts: list[Attempt] = []
     async with Session(
         api_key="key",
-        base_url=f"http://127.0.0.1:{unused_tcp_port}",
+        base_url=refusing_url,
         retry=RetryPolicy(initial_delay=0),
         observe=attempts.append,
     ) as session:

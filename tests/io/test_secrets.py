@@ -21,11 +21,12 @@ from handinger_async.operations import CreateWorker, RetrieveWorker
 from handinger_async.transports.aiohttp import AiohttpTransport
 
 from .service import Service, ok
-from .wire import WireRequest, answer, chunked, reset, wire_server
+from .wire import Clock, ObservedTransport, WireRequest, chunked, forever, reset, response, wire_server
 
 KEY = "sk-canary-1234567890"
 PROMPT = "prompt-canary: what the user asks"
 ANSWER = "answer-canary: what the worker says"
+REFUSAL = response(b'{"message": "no"}', status="401 Unauthorized")
 
 
 def shown(error: BaseException) -> str:
@@ -52,31 +53,31 @@ def shown(error: BaseException) -> str:
     return "\n".join(text)
 
 
-async def fail_before(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+async def fail_before(writer: asyncio.StreamWriter, transport: ObservedTransport, clock: Clock) -> None:
     reset(writer)
 
 
-async def fail_within(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+async def fail_within(writer: asyncio.StreamWriter, transport: ObservedTransport, clock: Clock) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\ndata: a\n\n")
-    await writer.drain()
-    await asyncio.sleep(0.01)
+    await transport.waits_after(len(b"data: a\n\n"))
     reset(writer)
 
 
-async def garbage(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+async def garbage(writer: asyncio.StreamWriter, transport: ObservedTransport, clock: Clock) -> None:
     writer.write(b"garbage\r\n\r\n")
 
 
-async def refuse(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-    writer.write(answer(b'{"message": "no"}', status="401 Unauthorized"))
+async def refuse(writer: asyncio.StreamWriter, transport: ObservedTransport, clock: Clock) -> None:
+    writer.write(REFUSAL)
 
 
-async def silence(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(100)
+async def silence(writer: asyncio.StreamWriter, transport: ObservedTransport, clock: Clock) -> None:
+    clock.advance(120)
+    await forever()
 
 
-async def nonsense(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-    writer.write(answer(b"[]"))
+async def nonsense(writer: asyncio.StreamWriter, transport: ObservedTransport, clock: Clock) -> None:
+    writer.write(response(b"[]"))
 
 
 async def collect(session: Session) -> Any:
@@ -93,18 +94,26 @@ CALLS: list[Callable[[Session], Any]] = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("reply", [fail_before, fail_within, garbage, refuse, silence, nonsense])
-async def test_no_failure_on_the_wire_shows_the_key(reply: Any, call: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("failure", [fail_before, fail_within, garbage, refuse, silence, nonsense])
+async def test_no_failure_on_the_wire_shows_the_key(
+    failure: Any, call: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     asyncio.get_running_loop().set_debug(True)
     attempts: list[Attempt] = []
+    transport = ObservedTransport()
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        await failure(writer, transport, clock)
+
     async with (
         wire_server(reply) as server,
         Session(
             api_key=KEY,
             base_url=server.url,
+            transport=transport,
             retry=RetryPolicy(max_retries=1, initial_delay=0),
-            timeouts=Timeouts(attempt=0.1),
+            timeouts=Timeouts(attempt=60),
             observe=attempts.append,
         ) as session,
     ):
@@ -126,28 +135,32 @@ async def test_no_failure_on_the_wire_shows_the_key(reply: Any, call: Any, caplo
     assert PROMPT not in caplog.text
 
 
-async def test_no_refused_connection_shows_the_key(unused_tcp_port: int) -> None:
-    async with Session(
-        api_key=KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}", retry=RetryPolicy(max_retries=0)
-    ) as s:
+async def test_no_refused_connection_shows_the_key(refusing_url: str) -> None:
+    async with Session(api_key=KEY, base_url=refusing_url, retry=RetryPolicy(max_retries=0)) as session:
         for call in CALLS:
             with pytest.raises(APIError) as caught:
-                await call(s)
+                await call(session)
             assert KEY not in shown(caught.value)
 
 
-async def test_no_cancellation_shows_the_key() -> None:
-    async with wire_server(silence) as server, Session(api_key=KEY, base_url=server.url) as session:
+async def test_no_cancellation_shows_the_key(clock: Clock) -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        clock.advance(40)
+        await forever()
+
+    async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
         for call in CALLS:
             with pytest.raises(TimeoutError) as caught:
-                async with asyncio.timeout(0.05):
+                async with asyncio.timeout(30):
                     await call(session)
+            assert not isinstance(caught.value, APIError)
             assert KEY not in shown(caught.value)
+        assert len(server.requests) == len(CALLS)
 
 
 async def test_no_repr_shows_the_key() -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"{}") if "stream" not in request.target else chunked(b"data: a\n\n", end=False))
+        writer.write(response(b"{}") if "stream" not in request.target else chunked(b"data: a\n\n", end=False))
 
     transport = AiohttpTransport(proxy=None)
     async with (
@@ -180,7 +193,10 @@ async def test_no_repr_shows_the_key() -> None:
 
 
 async def test_nothing_that_pickles_or_copies_holds_the_key() -> None:
-    async with wire_server(refuse) as server:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(REFUSAL)
+
+    async with wire_server(reply) as server:
         attempts: list[Attempt] = []
         session = Session(api_key=KEY, base_url=server.url, headers={"X-Api-Key": KEY}, observe=attempts.append)
         async with session:
@@ -265,7 +281,7 @@ def test_headers_cannot_be_smuggled_in(value: str) -> None:
 )
 async def test_custom_requests_stay_on_the_host(path: str) -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"{}"))
+        writer.write(response(b"{}"))
 
     async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
         try:
@@ -283,12 +299,12 @@ async def test_custom_requests_stay_on_the_host(path: str) -> None:
 @pytest.mark.parametrize("call", CALLS)
 async def test_no_redirect_is_followed(call: Any, status: str) -> None:
     async def elsewhere(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"{}"))
+        writer.write(response(b"{}"))
 
     async with wire_server(elsewhere) as evil:
 
         async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-            writer.write(answer(b"", status=status, headers=f"Location: {evil.url}/x\r\nSet-Cookie: a=b\r\n"))
+            writer.write(response(b"", status=status, headers=f"Location: {evil.url}/x\r\nSet-Cookie: a=b\r\n"))
 
         async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
             with pytest.raises(APIError):
@@ -314,7 +330,7 @@ async def test_a_netrc_or_an_auth_of_aiohttps_does_not_replace_the_key(own: str)
     import aiohttp
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"{}"))
+        writer.write(response(b"{}"))
 
     options: dict[str, Any] = {
         "none": {},
@@ -341,9 +357,9 @@ async def test_prompts_and_answers_are_not_logged(caplog: pytest.LogCaptureFixtu
         if request.header("accept") == ["text/event-stream"]:
             writer.write(chunked(f"data: {ANSWER}\n\n".encode()))
         elif request.method == "POST":
-            writer.write(answer(f'{{"message": "{ANSWER}"}}'.encode(), status="422 No"))
+            writer.write(response(f'{{"message": "{ANSWER}"}}'.encode(), status="422 No"))
         else:
-            writer.write(answer(f'{{"id": "{ANSWER}"}}'.encode()))
+            writer.write(response(f'{{"id": "{ANSWER}"}}'.encode()))
 
     async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
         async with session.workers.create(input=PROMPT, stream=True) as events:

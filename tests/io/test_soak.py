@@ -1,10 +1,10 @@
-"""The soak of the benchmarks, for a few seconds: nothing lost, nothing doubled, nothing left behind."""
+"""The soak of the benchmarks, with few calls: nothing is lost, sent twice or left open."""
 
 from benchmarks.soak import soak
 
 
-async def test_a_short_soak() -> None:
-    result = await soak(seconds=3, seed=7, callers=20)
-    assert result["calls"] > 100
+async def test_short_soak_leaves_nothing_behind() -> None:
+    result = await soak(seconds=1, seed=7, callers=20, least=5)
+    assert result["calls"] >= 400
     assert result["workers made"] > 10
     assert len(result["faults"]) == 9

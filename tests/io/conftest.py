@@ -1,0 +1,36 @@
+"""Fixtures of the tests of input and output."""
+
+import socket
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from . import faults
+from .wire import Clock
+
+
+@pytest.fixture
+async def clock() -> Clock:
+    """Return the clock of the test's event loop, to be set forward."""
+    return Clock()
+
+
+@pytest.fixture
+def refusing_url() -> Iterator[str]:
+    """Return a URL whose port refuses connections: it is taken, by a socket that does not listen."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture(params=[False, True], ids=["new", "reused"])
+def reused(request: pytest.FixtureRequest) -> bool:
+    """Return True if the call is to find a connection that was used before."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def meet(reused: bool, clock: Clock) -> faults.Meet:
+    """Return `faults.meet` for a new and for a reused connection."""
+    return partial(faults.meet, reused=reused, clock=clock)
