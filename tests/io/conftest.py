@@ -1,13 +1,14 @@
 """Fixtures of the tests of input and output."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import pytest
 
 from . import faults
-from .wire import Clock
+from .wire import Clock, WireRequest, WireServer, chunked, forever, response, wire_server
 
 
 @pytest.fixture
@@ -34,3 +35,17 @@ def reused(request: pytest.FixtureRequest) -> bool:
 def meet(reused: bool, clock: Clock) -> faults.Meet:
     """Return `faults.meet` for a new and for a reused connection."""
     return partial(faults.meet, reused=reused, clock=clock)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[WireServer]:
+    """Return a server whose streams stay open after an event; it responds to other requests with ``{}``."""
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        if request.target.endswith("/stream"):
+            writer.write(chunked(b"data: a\n\n", end=False))
+            await forever()
+        writer.write(response(b"{}"))
+
+    async with wire_server(reply) as server:
+        yield server

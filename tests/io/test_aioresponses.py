@@ -27,11 +27,11 @@ async def session() -> Any:
         yield session
 
 
-async def test_the_guide_does_what_it_says() -> None:
+async def test_guide_works_as_written() -> None:
     await run_readme.run(GUIDE.read_text(encoding="utf-8"), GUIDE.name)
 
 
-async def test_requests_are_seen_with_headers_and_body(session: Session) -> None:
+async def test_mock_sees_headers_and_body(session: Session) -> None:
     with aioresponses() as mocked:
         mocked.post(WORKERS, payload=WORKER, response_class=Mocked)
         assert (await session.workers.create(input="x")).id == "id"
@@ -40,7 +40,7 @@ async def test_requests_are_seen_with_headers_and_body(session: Session) -> None
     assert call.kwargs["data"].read() == b'{"input":"x"}'
 
 
-async def test_errors_and_retries(session: Session) -> None:
+async def test_mocked_errors_are_raised_and_retried(session: Session) -> None:
     with aioresponses() as mocked:
         mocked.get(f"{WORKERS}/w", status=503, response_class=Mocked)
         mocked.get(f"{WORKERS}/w", status=404, payload={"message": "gone"}, response_class=Mocked)
@@ -57,14 +57,14 @@ async def test_errors_and_retries(session: Session) -> None:
         await session.workers.create(input="x")
 
 
-async def test_files_and_a_session_of_the_callers() -> None:
+async def test_mock_works_with_files_and_a_given_session() -> None:
     async with aiohttp.ClientSession() as own, Session(api_key="key", transport=AiohttpTransport(own)) as session:
         with aioresponses() as mocked:
             mocked.get(f"{WORKERS}/w/files/a/b.txt", body=b"text", response_class=Mocked)
             assert await session.workers.retrieve_file("a/b.txt", worker_id="w").read() == b"text"
 
 
-async def test_without_the_argument_it_fails_as_the_guide_says(session: Session) -> None:
+async def test_mock_without_the_argument_fails_as_the_guide_says(session: Session) -> None:
     """When this does not hold any more, the guide can be shortened."""
     with aioresponses() as mocked:
         mocked.get(f"{WORKERS}/w", payload=WORKER)

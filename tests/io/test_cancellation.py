@@ -14,7 +14,7 @@ from handinger_async.testing.virtual_time import run
 from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import Answer, MemoryTransport, StreamingResponse
 
-from .service import JSON, SSE, WORKER, document
+from .service import JSON, SSE, WORKER, json_response
 from .wire import WireRequest, chunked, response, wire_server
 
 
@@ -151,7 +151,7 @@ class Bodies:
             return StreamingResponse(200, SSE, self.chunks(events, cut=cut))
         if "/files/" in request.path:
             return StreamingResponse(200, {"Content-Length": "6"}, self.chunks([b"a f", b"ile"]))
-        return StreamingResponse(200, JSON, self.chunks([document(WORKER).body]))
+        return StreamingResponse(200, JSON, self.chunks([json_response(WORKER).body]))
 
     async def chunks(self, chunks: list[bytes], *, cut: bool = False) -> AsyncIterator[bytes]:
         self.open += 1
@@ -166,7 +166,9 @@ class Bodies:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_in_memory(case: Callable[[Session, Path], Awaitable[None]], tmp_path: Path) -> None:
+def test_cancellation_in_memory_leaves_nothing_behind(
+    case: Callable[[Session, Path], Awaitable[None]], tmp_path: Path
+) -> None:
     path = tmp_path / "file"
 
     async def main() -> int:
@@ -194,7 +196,9 @@ def test_in_memory(case: Callable[[Session, Path], Awaitable[None]], tmp_path: P
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_on_the_wire(case: Callable[[Session, Path], Awaitable[None]], tmp_path: Path) -> None:
+async def test_cancellation_on_the_wire_leaves_nothing_behind(
+    case: Callable[[Session, Path], Awaitable[None]], tmp_path: Path
+) -> None:
     path = tmp_path / "file"
     flaky = itertools.count()
 
@@ -211,7 +215,7 @@ async def test_on_the_wire(case: Callable[[Session, Path], Awaitable[None]], tmp
         elif "/files/" in request.target:
             writer.write(response(b"a file"))
         else:
-            writer.write(response(document(WORKER).body))
+            writer.write(response(json_response(WORKER).body))
 
     tasks = asyncio.all_tasks()
     async with wire_server(reply) as server:

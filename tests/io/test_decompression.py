@@ -44,14 +44,14 @@ def decompress(encoding: str, chunks: list[bytes]) -> bytes:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(form=st.sampled_from(sorted(FORMS)), data=st.binary(max_size=300), size=st.integers(1, 400))
-def test_it_undoes_compression_at_any_chunking(form: str, data: bytes, size: int) -> None:
+def test_decompression_undoes_compression_at_any_chunking(form: str, data: bytes, size: int) -> None:
     encoding, compress = FORMS[form]
     packed = compress(data)
     assert decompress(encoding, [packed[at : at + size] for at in range(0, len(packed), size)]) == data
 
 
 @pytest.mark.parametrize("form", ["gzip", "zlib", "raw deflate"])
-def test_whatever_is_cut_off_is_missed(form: str) -> None:
+def test_truncated_body_is_an_error(form: str) -> None:
     encoding, compress = FORMS[form]
     packed = compress(b"hello, hello, hello " * 9)
     for end in range(1, len(packed)):
@@ -60,14 +60,14 @@ def test_whatever_is_cut_off_is_missed(form: str) -> None:
     assert decompress(encoding, []) == b""  # an answer that has no body at all
 
 
-def test_a_piece_that_fills_its_room_to_the_byte_is_not_the_last() -> None:
+def test_chunk_of_exactly_the_maximum_size_is_not_the_last() -> None:
     for size in (2**18 - 1, 2**18, 2**18 + 1, 2**19):
         packed = gzip.compress(bytes(size))
         assert len(decompress("gzip", [packed])) == size
         assert len(decompress("gzip", [packed[:-9], packed[-9:]])) == size
 
 
-def test_what_was_not_asked_for_is_refused() -> None:
+def test_encoding_that_was_not_accepted_is_refused() -> None:
     with pytest.raises(APIConnectionError, match="not asked for: br"):
         Decompressor("br")
     with pytest.raises(APIConnectionError):

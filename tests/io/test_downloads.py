@@ -21,7 +21,7 @@ from handinger_async.http import Response
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import StreamingResponse
 
-from .service import Service, cut
+from .service import Service, truncated
 
 BINARY = {"Content-Type": "application/octet-stream"}
 DATA = bytes(range(256)) * 100
@@ -63,7 +63,7 @@ def test_reading_iterating_and_saving_give_the_same(tmp_path: Path) -> None:
     run(main())
 
 
-def test_what_is_left_can_be_read_after_some_was_iterated_over() -> None:
+def test_read_returns_the_rest_after_iteration() -> None:
     async def main() -> None:
         async with Service(lambda request: pieces()).session() as session, download(session) as opened:
             assert await anext(opened) == DATA[:1000]
@@ -73,11 +73,11 @@ def test_what_is_left_can_be_read_after_some_was_iterated_over() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("failure", [cut(DATA[:1000]), None])
-def test_a_file_cut_short_is_an_error_and_leaves_what_was_there(failure: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("failure", [truncated(DATA[:1000]), None])
+def test_truncated_file_is_an_error_and_keeps_the_old_file(failure: Any, tmp_path: Path) -> None:
     async def main() -> None:
         def answer(request: Any) -> StreamingResponse:
-            chunks = cut(DATA[:1000]) if failure else iter([DATA[:1000]])
+            chunks = truncated(DATA[:1000]) if failure else iter([DATA[:1000]])
             return StreamingResponse(200, BINARY | {"Content-Length": "2000"}, chunks)
 
         target = tmp_path / "plan.md"
@@ -99,7 +99,7 @@ async def iterate(opened: FileDownload) -> None:
             pass
 
 
-def test_a_file_closed_by_another_task_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
+def test_file_closed_by_another_task_is_an_error(tmp_path: Path) -> None:
     async def slow() -> AsyncIterator[bytes]:
         while True:
             yield b"x"
@@ -121,7 +121,7 @@ def test_a_file_closed_by_another_task_is_never_taken_for_a_whole_one(tmp_path: 
     run(main())
 
 
-def test_a_file_that_was_read_from_or_closed_cannot_be_saved(tmp_path: Path) -> None:
+def test_file_that_was_partially_read_or_closed_cannot_be_saved(tmp_path: Path) -> None:
     async def main() -> None:
         async with Service(lambda request: pieces()).session() as session:
             async with download(session) as opened:
@@ -137,7 +137,7 @@ def test_a_file_that_was_read_from_or_closed_cannot_be_saved(tmp_path: Path) -> 
     run(main())
 
 
-def test_saving_leaves_what_was_there_where_the_server_refuses(tmp_path: Path) -> None:
+def test_error_status_keeps_the_old_file(tmp_path: Path) -> None:
     async def main() -> None:
         target = tmp_path / "plan.md"
         target.write_bytes(b"before")
@@ -150,7 +150,7 @@ def test_saving_leaves_what_was_there_where_the_server_refuses(tmp_path: Path) -
     run(main())
 
 
-def test_saving_where_one_cannot_write_is_an_os_error_and_nothing_is_asked(tmp_path: Path) -> None:
+def test_unwritable_target_is_an_os_error_before_any_request(tmp_path: Path) -> None:
     async def main() -> None:
         service = Service(lambda request: pieces())
         async with service.session() as session:
@@ -165,7 +165,7 @@ def test_saving_where_one_cannot_write_is_an_os_error_and_nothing_is_asked(tmp_p
     run(main())
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     run(main())
 
 
-def test_the_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_synced_before_it_replaces_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order = []
     fsync, replace = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: (order.append("fsync"), fsync(descriptor)))
@@ -197,7 +197,7 @@ def test_the_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monke
     assert order == ["fsync", "replace"]
 
 
-def test_a_saved_file_has_the_usual_permissions_and_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_saved_file_has_default_permissions_and_follows_links(tmp_path: Path) -> None:
     async def main() -> None:
         (tmp_path / "link").symlink_to(tmp_path / "target")
         async with Service(lambda request: pieces()).session() as session:
@@ -212,7 +212,7 @@ def test_a_saved_file_has_the_usual_permissions_and_a_link_stays_a_link(tmp_path
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_a_file_over_the_cap_is_not_read_whole_but_can_be_saved(opened: bool, tmp_path: Path) -> None:
+def test_file_over_the_size_limit_can_be_saved_but_not_read(opened: bool, tmp_path: Path) -> None:
     async def main() -> None:
         async with Service(lambda request: pieces()).session(max_body_size=10_000) as session:
             wanted = download(session)
@@ -226,7 +226,7 @@ def test_a_file_over_the_cap_is_not_read_whole_but_can_be_saved(opened: bool, tm
     run(main())
 
 
-def test_a_name_of_the_servers_decides_nothing(tmp_path: Path) -> None:
+def test_file_name_from_the_server_is_ignored(tmp_path: Path) -> None:
     async def main() -> None:
         name = {"Content_Disposition": 'attachment; filename="../../evil"'}
         async with Service(lambda request: file(b"x", **name)).session() as session:

@@ -13,53 +13,11 @@ from handinger_async import Session, to_dict
 from handinger_async.http import Request, Response
 from handinger_async.transports.memory import MemoryTransport
 
+from .service import LIST, SCHEDULE, WORKER
 from .wire import Clock, WireRequest, response, wire_server
 
 W = "t_org_123_w_01HZY2ZJQ8G7K42W2D7WF6V4GM"
 S = "sch_01HZY31W2SZJ8MJ2FQTR3M1K9D"
-WORKER = {
-    "id": "id",
-    "created_at": 0,
-    "error": None,
-    "files": [{"filename": "filename", "mediaType": "mediaType", "url": "url"}],
-    "incomplete_details": None,
-    "messages": [{}],
-    "metadata": {"foo": "bar"},
-    "object": "worker",
-    "output": [
-        {
-            "id": "id",
-            "content": [{"text": "text", "type": "output_text"}],
-            "role": "assistant",
-            "status": "completed",
-            "type": "message",
-        }
-    ],
-    "output_text": "output_text",
-    "running": True,
-    "sources": [{"id": "id", "title": "title", "type": "url", "url": "url"}],
-    "status": "running",
-    "costs": {"internalCostUsd": 0, "modelCostUsd": 0, "sandboxCostUsd": 0, "toolCostUsd": 0},
-    "usage": {
-        "cacheReadTokens": 0,
-        "cacheWriteTokens": 0,
-        "costUsd": 0,
-        "inputTokens": 0,
-        "outputTokens": 0,
-        "reasoningTokens": 0,
-        "steps": 0,
-        "totalTokens": 0,
-        "credits": 0,
-    },
-}
-SCHEDULE = {
-    "id": "id",
-    "budget": "low",
-    "input": "input",
-    "nextRunAt": "2019-12-27T18:11:19.117Z",
-    "type": "scheduled",
-}
-LIST = {"schedules": [SCHEDULE], "workerId": "workerId"}
 EVENTS = b"id: 1\ndata: one\n\ndata: two\n\n"
 
 
@@ -240,7 +198,7 @@ def plain(result: Any) -> Any:
 
 
 @pytest.mark.parametrize(("call", "method", "target", "accept", "body", "given", "result"), CASES)
-async def test_an_operation_goes_out_and_comes_back_as_the_reference_says(
+async def test_operation_is_sent_and_decoded_as_the_reference_says(
     run: Any, call: Any, method: str, target: str, accept: str, body: Any, given: Any, result: Any
 ) -> None:
     async def ask(session: Session) -> Any:
@@ -282,7 +240,7 @@ async def test_results_have_the_types_of_the_reference(run: Any) -> None:
     assert listed.schedules[0].type == "scheduled"
 
 
-async def test_undocumented_endpoints_can_be_called(run: Any) -> None:
+async def test_undocumented_endpoint_can_be_called(run: Any) -> None:
     response, seen = await run(
         JSON,
         b"[1]",
@@ -300,7 +258,7 @@ async def test_undocumented_endpoints_can_be_called(run: Any) -> None:
     assert seen.headers["X-Mine"] == "1"
 
 
-async def test_options_of_a_call_win_over_its_arguments_and_those_over_the_session(run: Any) -> None:
+async def test_options_override_arguments_and_arguments_override_the_session(run: Any) -> None:
     async def call(session: Session) -> h.Worker:
         view = session.with_options(
             headers={"authorization": "Bearer other", "X-A": "view"},
@@ -318,7 +276,7 @@ async def test_options_of_a_call_win_over_its_arguments_and_those_over_the_sessi
     assert seen.headers.getall("X-A") == ["view"]
 
 
-async def test_an_exchange_tells_what_a_result_took(clock: Clock) -> None:
+async def test_exchange_has_the_response_attempts_and_duration(clock: Clock) -> None:
     async def reply(got: WireRequest, writer: Any) -> None:
         clock.advance(20)
         writer.write(response(json.dumps(WORKER).encode(), headers="X-Request-Id: r1\r\n"))

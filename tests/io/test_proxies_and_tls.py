@@ -51,7 +51,7 @@ async def session(transport: AiohttpTransport, url: str = "http://api.example") 
 # Proxies ##############################################################################################################
 
 
-async def test_an_explicit_proxy_gets_everything(proxy: WireServer) -> None:
+async def test_explicit_proxy_receives_all_requests(proxy: WireServer) -> None:
     async with session(AiohttpTransport(proxy=proxy.url)) as client:
         await client.request("GET", "/x?a=b")
         await client.workers.retrieve_file("f", worker_id="w").read()
@@ -61,7 +61,7 @@ async def test_an_explicit_proxy_gets_everything(proxy: WireServer) -> None:
     assert second.target == "http://api.example/api/workers/w/files/f"
 
 
-async def test_a_proxy_may_ask_for_a_user_and_a_password(proxy: WireServer) -> None:
+async def test_proxy_receives_user_and_password(proxy: WireServer) -> None:
     url = URL(proxy.url).with_user("us er").with_password("pa:ss-canary")
     transport = AiohttpTransport(proxy=url)
     async with session(transport) as client:
@@ -73,7 +73,9 @@ async def test_a_proxy_may_ask_for_a_user_and_a_password(proxy: WireServer) -> N
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-async def test_the_environment_names_proxies(variable: str, proxy: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_is_taken_from_the_environment(
+    variable: str, proxy: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(variable, proxy.url)
     async with session(AiohttpTransport()) as client:
         await client.request("GET", "/x")
@@ -81,7 +83,7 @@ async def test_the_environment_names_proxies(variable: str, proxy: WireServer, m
 
 
 @pytest.mark.parametrize("names", ["127.0.0.1", "*", "localhost, 127.0.0.1", "127.0.0.1:{port}"])
-async def test_the_environment_names_exceptions(names: str, proxy: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_variable_excludes_hosts(names: str, proxy: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async with wire_server(hello) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", names.format(port=URL(server.url).port))
@@ -91,7 +93,7 @@ async def test_the_environment_names_exceptions(names: str, proxy: WireServer, m
         assert len(server.requests) == 1
 
 
-async def test_exceptions_do_not_hold_for_others_nor_for_an_explicit_proxy(
+async def test_no_proxy_variable_ignores_other_hosts_and_explicit_proxies(
     proxy: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -104,7 +106,7 @@ async def test_exceptions_do_not_hold_for_others_nor_for_an_explicit_proxy(
     assert len(proxy.requests) == 2
 
 
-async def test_the_environment_counts_as_it_is_when_a_server_is_first_called(
+async def test_environment_is_read_at_the_first_request_to_a_server(
     proxy: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with wire_server(hello) as server, session(AiohttpTransport(), server.url) as client:
@@ -115,7 +117,7 @@ async def test_the_environment_counts_as_it_is_when_a_server_is_first_called(
     assert not proxy.requests
 
 
-async def test_the_environment_can_be_left_alone(proxy: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_trust_env_false_ignores_the_environment(proxy: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     async with wire_server(hello) as server, session(AiohttpTransport(trust_env=False), server.url) as client:
         await client.request("GET", "/x")
@@ -124,12 +126,12 @@ async def test_the_environment_can_be_left_alone(proxy: WireServer, monkeypatch:
 
 
 @pytest.mark.parametrize("url", ["socks5://localhost:1", "localhost:1", "", "http://", 5])
-def test_a_proxy_that_is_none_is_refused(url: Any) -> None:
+def test_invalid_proxy_url_is_refused(url: Any) -> None:
     with pytest.raises(ConfigurationError, match="proxy"):
         AiohttpTransport(proxy=url)
 
 
-async def test_a_proxy_in_the_environment_that_cannot_be_used_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unusable_proxy_in_the_environment_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://somebody:canary@localhost:1")
     async with session(AiohttpTransport()) as client:
         with pytest.raises(ConfigurationError, match="environment") as caught:
@@ -137,7 +139,7 @@ async def test_a_proxy_in_the_environment_that_cannot_be_used_is_a_clear_error(m
     assert "canary" not in str(caught.value)
 
 
-async def test_a_proxy_that_is_not_there_was_not_sent_anything(refusing_url: str) -> None:
+async def test_unreachable_proxy_means_the_request_was_not_sent(refusing_url: str) -> None:
     proxy = refusing_url.replace("//", "//somebody:canary@")
     async with session(AiohttpTransport(proxy=proxy)) as client:
         with pytest.raises(APIConnectionError) as caught:
@@ -146,7 +148,7 @@ async def test_a_proxy_that_is_not_there_was_not_sent_anything(refusing_url: str
     assert "canary" not in str(caught.value)
 
 
-async def test_a_proxy_that_refuses_a_tunnel_was_not_sent_the_request() -> None:
+async def test_refused_tunnel_means_the_request_was_not_sent() -> None:
     async def refuse(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
@@ -162,7 +164,7 @@ async def test_a_proxy_that_refuses_a_tunnel_was_not_sent_the_request() -> None:
         assert proxy.requests[0].header("proxy-authorization") == ["Basic c29tZWJvZHk6Y2FuYXJ5"]
 
 
-async def test_a_given_session_keeps_its_own_proxy(
+async def test_given_session_keeps_its_proxy(
     proxy: WireServer, refusing_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", refusing_url)
@@ -173,7 +175,7 @@ async def test_a_given_session_keeps_its_own_proxy(
     assert proxy.requests[0].target == "http://api.example/x"
 
 
-async def test_a_given_session_keeps_its_middlewares() -> None:
+async def test_given_session_keeps_its_middlewares() -> None:
     seen = []
 
     async def middleware(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
@@ -189,7 +191,7 @@ async def test_a_given_session_keeps_its_middlewares() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 500_000])
-async def test_what_a_middleware_has_read_is_not_lost(size: int) -> None:
+async def test_body_read_by_a_middleware_is_not_lost(size: int) -> None:
     async def middleware(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
         response: aiohttp.ClientResponse = await handler(request)
         await response.read()
@@ -206,7 +208,7 @@ async def test_what_a_middleware_has_read_is_not_lost(size: int) -> None:
         assert (await client.request("GET", "/x")).body == b"x" * size
 
 
-async def test_compression_is_asked_for_as_it_can_be_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_accept_encoding_names_only_supported_encodings(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = {**aiohttp.ClientRequest.DEFAULT_HEADERS, aiohttp.hdrs.ACCEPT_ENCODING: "br, zstd"}
     monkeypatch.setattr(aiohttp.ClientRequest, "DEFAULT_HEADERS", defaults)
     async with wire_server(hello) as server, aiohttp.ClientSession() as given:
@@ -218,7 +220,7 @@ async def test_compression_is_asked_for_as_it_can_be_undone(monkeypatch: pytest.
     assert asked == [["gzip, deflate"], ["identity"]] * 2
 
 
-async def test_a_given_session_that_is_closed_is_a_clear_error() -> None:
+async def test_closed_given_session_is_a_connection_error() -> None:
     async with aiohttp.ClientSession() as own:
         pass
     async with session(AiohttpTransport(own)) as client:
@@ -227,7 +229,7 @@ async def test_a_given_session_that_is_closed_is_a_clear_error() -> None:
     assert not caught.value.request_sent
 
 
-async def test_a_limit_beside_a_given_session_is_refused() -> None:
+async def test_connection_limit_beside_a_given_session_is_refused() -> None:
     async with aiohttp.ClientSession() as own:
         with pytest.raises(ConfigurationError, match="limit"):
             AiohttpTransport(own, limit=5)
@@ -255,7 +257,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-async def test_servers_are_verified_by_default(secure: WireServer) -> None:
+async def test_server_certificate_is_verified_by_default(secure: WireServer) -> None:
     async with session(AiohttpTransport(), secure.url) as client:
         with pytest.raises(APIConnectionError, match="certificate") as caught:
             await client.request("POST", "/x")
@@ -263,7 +265,7 @@ async def test_servers_are_verified_by_default(secure: WireServer) -> None:
     assert not secure.requests
 
 
-async def test_the_name_of_a_server_is_verified(authority: trustme.CA) -> None:
+async def test_server_name_is_verified(authority: trustme.CA) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("elsewhere.example").configure_cert(context)
     async with wire_server(hello, context) as server:
@@ -273,7 +275,7 @@ async def test_the_name_of_a_server_is_verified(authority: trustme.CA) -> None:
         assert not server.requests
 
 
-async def test_a_context_says_whom_to_trust(secure: WireServer, authority: trustme.CA) -> None:
+async def test_ssl_context_selects_trusted_authorities(secure: WireServer, authority: trustme.CA) -> None:
     async with session(AiohttpTransport(ssl=trusting(authority)), secure.url) as client:
         await client.request("GET", "/x")
         async with client.workers.stream_updates("w") as events:
@@ -281,12 +283,12 @@ async def test_a_context_says_whom_to_trust(secure: WireServer, authority: trust
     assert len(secure.requests) == 2
 
 
-async def test_verification_can_be_turned_off(secure: WireServer) -> None:
+async def test_certificate_verification_can_be_disabled(secure: WireServer) -> None:
     async with session(AiohttpTransport(ssl=False), secure.url) as client:
         await client.request("GET", "/x")
 
 
-async def test_plain_text_where_tls_is_expected_was_not_sent_anything() -> None:
+async def test_plain_text_server_for_https_is_sent_no_request() -> None:
     async with wire_server(hello) as server:
         async with session(AiohttpTransport(), server.url.replace("http:", "https:")) as made:
             client = made.with_options(timeouts=Timeouts(connect=0.05))
@@ -296,7 +298,7 @@ async def test_plain_text_where_tls_is_expected_was_not_sent_anything() -> None:
         assert not server.requests
 
 
-async def test_two_loops_in_a_row_over_tls_leave_nothing_behind(
+async def test_two_event_loops_over_tls_leave_nothing_behind(
     secure: WireServer, authority: trustme.CA, tmp_path: Any
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))

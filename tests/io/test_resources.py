@@ -31,13 +31,13 @@ def public(cls: type) -> set[Any]:
     return {member for name, member in vars(cls).items() if inspect.isfunction(member) and not name.startswith("_")}
 
 
-def test_every_method_has_its_operation_and_every_operation_its_method() -> None:
+def test_methods_and_operations_correspond() -> None:
     assert {method for method, _ in METHODS} == public(Workers) | public(Schedules)
     assert [operation for _, operation in METHODS] == list(operations.OPERATIONS)
 
 
 @pytest.mark.parametrize(("method", "operation"), METHODS, ids=lambda value: getattr(value, "__qualname__", None))
-def test_the_parameters_of_a_method_are_the_fields_of_its_operation(method: Any, operation: Any) -> None:
+def test_parameters_of_a_method_are_the_fields_of_its_operation(method: Any, operation: Any) -> None:
     parameters = inspect.signature(method, eval_str=True).parameters
     given = {name: parameter for name, parameter in parameters.items() if name not in ("self", "resume")}
     fields = attrs.fields_dict(operation)
@@ -58,7 +58,7 @@ def answers(request: Request) -> Response:
     return Response(404)
 
 
-async def test_json_methods_give_coroutines_and_streams_give_objects() -> None:
+async def test_json_methods_return_coroutines_and_streams_return_objects() -> None:
     async with Session(api_key="key", transport=MemoryTransport(answers)) as session:
         coroutine = session.workers.create(input="x")
         assert inspect.iscoroutine(coroutine)
@@ -70,7 +70,7 @@ async def test_json_methods_give_coroutines_and_streams_give_objects() -> None:
         assert isinstance(session.workers.retrieve_file("f", worker_id="w"), FileDownload)
 
 
-async def test_a_forgotten_await_warns() -> None:
+async def test_forgotten_await_warns() -> None:
     async with Session(api_key="key", transport=MemoryTransport(answers)) as session:
         with pytest.warns(RuntimeWarning, match="never awaited"):
             session.workers.retrieve("w")
@@ -106,7 +106,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(call: Any, word
 
 
 @pytest.mark.parametrize("name", ["headers", "query", "body"])
-def test_options_that_are_no_mappings_are_refused(name: str) -> None:
+def test_options_that_are_not_mappings_are_refused(name: str) -> None:
     session = Session(api_key="key", transport=MemoryTransport(answers))
     for bad in ("a=1", [("a", "1")], 5):
         with pytest.raises(ConfigurationError, match=f"{name} must be a mapping"):
@@ -131,7 +131,7 @@ def test_options_that_are_no_mappings_are_refused(name: str) -> None:
         ("", "/a", "not an HTTP method"),
     ],
 )
-async def test_requests_of_ones_own_go_nowhere_else(method: str, path: str, words: str) -> None:
+async def test_invalid_custom_requests_are_refused(method: str, path: str, words: str) -> None:
     def refuse(request: Request) -> Response:
         raise AssertionError("sent")
 
@@ -147,7 +147,7 @@ async def test_requests_of_ones_own_go_nowhere_else(method: str, path: str, word
                 await session.request("POST", "/a", json=bad)
 
 
-async def test_what_was_sent_before_is_sent_as_if_it_were_the_first_time() -> None:
+async def test_cached_requests_are_sent_like_new_ones() -> None:
     seen: list[Request] = []
 
     def answer(request: Request) -> Response:
@@ -170,7 +170,7 @@ async def test_what_was_sent_before_is_sent_as_if_it_were_the_first_time() -> No
     assert first[8].target.endswith("?a=1")
 
 
-def test_what_is_kept_is_for_the_same_request_alone() -> None:
+def test_request_cache_distinguishes_method_and_headers() -> None:
     caller, headers = Session(api_key="key")._caller, Headers({"Accept": "text/plain"})
     for method in ("GET", "DELETE", "GET"):
         url, prepared = caller._prepare_once(Request(method, "/x", headers))
@@ -179,7 +179,7 @@ def test_what_is_kept_is_for_the_same_request_alone() -> None:
     assert other.headers["accept"] == "image/png"
 
 
-async def test_only_so_many_requests_are_kept() -> None:
+async def test_request_cache_is_bounded() -> None:
     answer = Response(200, {"Content-Type": "application/json"}, b'"w@example.com"')
     session = Session(api_key="key", transport=MemoryTransport(lambda _: answer))
     for number in range(2 * calls._MOST_PREPARED):
@@ -187,14 +187,14 @@ async def test_only_so_many_requests_are_kept() -> None:
     assert 0 < len(session._caller._prepared) <= calls._MOST_PREPARED
 
 
-async def test_what_anybody_makes_up_is_not_kept() -> None:
+async def test_custom_requests_and_posts_are_not_cached() -> None:
     session = Session(api_key="key", transport=MemoryTransport(lambda _: ok))
     await session.workers.create(input="x")
     await session.request("GET", "/x", headers={"X-Secret": "x"}, query={"a": "b"})
     assert not session._caller._prepared
 
 
-async def test_what_a_transport_of_anybodys_gives_as_headers_becomes_headers() -> None:
+async def test_mapping_from_a_custom_transport_is_converted_to_headers() -> None:
     class Answer:
         status = 200
         headers: Any = {"content-TYPE": "Application/JSON; charset=utf-8"}  # noqa: RUF012 - nobody changes it

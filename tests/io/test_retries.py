@@ -1,11 +1,8 @@
-"""What a session repeats, when, and what it reports: on virtual time, and attempts against a real server."""
+"""Requests that are retried, and those that are not."""
 
-import asyncio
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Any
 
-import aiohttp
 import pytest
 
 from handinger_async import (
@@ -14,25 +11,18 @@ from handinger_async import (
     APIResponseValidationError,
     APIStatusError,
     APITimeoutError,
-    Attempt,
-    ConfigurationError,
     ConflictError,
     DelayedWhen,
     InternalServerError,
     NotFoundError,
-    RateLimitError,
-    RetryPolicy,
     Session,
-    Timeouts,
 )
 from handinger_async.http import Response
 from handinger_async.operations import RetrieveWorker
 from handinger_async.testing.virtual_time import run
-from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import StreamingResponse
 
-from .service import Service, cut, ok, seconds
-from .wire import WireRequest, reset, response, wire_server, write_and_close
+from .service import Service, now, ok, truncated
 
 Call = Callable[[Session], Any]
 
@@ -91,7 +81,7 @@ POSTS = [post, continue_, schedule, custom("POST"), custom("PATCH"), collect]
         Response(404, {"x-should-retry": "true"}),
     ],
 )
-def test_what_can_be_repeated_is(call: Call, failure: Any) -> None:
+def test_safe_requests_are_retried(call: Call, failure: Any) -> None:
     async def main() -> None:
         service = Service(failure)
         async with service.session() as session:
@@ -102,7 +92,7 @@ def test_what_can_be_repeated_is(call: Call, failure: Any) -> None:
     run(main())
 
 
-def test_a_result_that_cannot_be_read_tells_the_attempts_too() -> None:
+def test_undecodable_result_has_the_attempt_count() -> None:
     async def main() -> None:
         service = Service(Response(503), Response(200, {}, b"[]"))
         async with service.session() as session:
@@ -132,7 +122,7 @@ def test_a_result_that_cannot_be_read_tells_the_attempts_too() -> None:
         (APITimeoutError("slow"), 1),
     ],
 )
-def test_a_post_is_repeated_only_where_that_cannot_double_it(call: Call, failure: Any, requests: int) -> None:
+def test_post_is_retried_only_if_it_was_not_processed(call: Call, failure: Any, requests: int) -> None:
     async def main() -> None:
         service = Service(failure)
         async with service.session() as session:
@@ -143,13 +133,13 @@ def test_a_post_is_repeated_only_where_that_cannot_double_it(call: Call, failure
     run(main())
 
 
-def test_a_post_whose_attempt_took_too_long_is_not_repeated() -> None:
+def test_timed_out_post_is_not_retried() -> None:
     async def main() -> None:
         service = Service(1000, ok)
         async with service.session() as session:
             with pytest.raises(APITimeoutError):
                 await post(session)
-        assert (len(service.requests), seconds()) == (1, 60)
+        assert (len(service.requests), now()) == (1, 60)
 
     run(main())
 
@@ -165,7 +155,7 @@ def test_a_post_whose_attempt_took_too_long_is_not_repeated() -> None:
         (Response(500, {"x-should-retry": "false"}), InternalServerError),
     ],
 )
-def test_an_answer_that_will_not_change_is_final(answer: Response, error: type[APIError]) -> None:
+def test_permanent_failure_is_not_retried(answer: Response, error: type[APIError]) -> None:
     async def main() -> None:
         service = Service(answer)
         async with service.session() as session:
@@ -176,7 +166,7 @@ def test_an_answer_that_will_not_change_is_final(answer: Response, error: type[A
     run(main())
 
 
-def test_a_mistake_in_the_program_is_neither_repeated_nor_called_a_connection_error() -> None:
+def test_other_exception_of_a_transport_propagates_without_a_retry() -> None:
     async def main() -> None:
         service = Service(ZeroDivisionError("mine"))
         async with service.session() as session:
@@ -189,7 +179,7 @@ def test_a_mistake_in_the_program_is_neither_repeated_nor_called_a_connection_er
     run(main())
 
 
-def test_a_second_try_gives_the_result_and_the_count() -> None:
+def test_exchange_counts_the_attempts_until_success() -> None:
     async def main() -> None:
         service = Service(Response(500), APIConnectionError("lost"), ok)
         async with service.session() as session:
@@ -200,7 +190,7 @@ def test_a_second_try_gives_the_result_and_the_count() -> None:
     run(main())
 
 
-def test_one_idempotency_key_goes_out_with_all_attempts_and_other_calls_have_none() -> None:
+def test_idempotency_key_is_sent_with_every_attempt_of_its_call_only() -> None:
     async def main() -> None:
         service = Service(Response(500), APIConnectionError("lost"), ok)
         async with service.session() as session:
@@ -212,94 +202,14 @@ def test_one_idempotency_key_goes_out_with_all_attempts_and_other_calls_have_non
     run(main())
 
 
-# When #################################################################################################################
-
-
-def test_delays_grow_from_half_a_second_to_eight_with_jitter() -> None:
-    async def main() -> None:
-        service = Service(Response(500))
-        async with service.session(retry=RetryPolicy(max_retries=8)) as session:
-            with pytest.raises(InternalServerError):
-                await get(session)
-        for number, pause in enumerate(service.pauses):
-            longest = min(0.5 * 2**number, 8)
-            assert 0.75 * longest <= pause <= longest
-        assert len(set(service.pauses)) == 8
-
-    run(main())
-
-
-@pytest.mark.parametrize(
-    ("headers", "delay"),
-    [
-        ({"Retry-After": "7"}, 7),
-        ({"Retry-After": "0.25"}, 0.25),
-        ({"Retry-After": "60"}, 60),
-        ({"Retry-After": "0"}, 0),
-        ({"retry-after-ms": "1500", "Retry-After": "9"}, 1.5),
-        ({"Date": formatdate(0, usegmt=True), "Retry-After": formatdate(20, usegmt=True)}, 20),
-    ],
-)
-@pytest.mark.parametrize("status", [429, 503, 500])
-def test_retry_after_is_kept_to_the_letter(headers: dict[str, str], delay: float, status: int) -> None:
-    async def main() -> None:
-        service = Service(Response(status, headers), ok)
-        async with service.session(retry=RetryPolicy(max_delay=0.001)) as session:
-            await get(session)
-        assert service.pauses == [pytest.approx(delay)]
-
-    run(main())
-
-
-@pytest.mark.parametrize("headers", [{}, {"x-should-retry": "true"}])
-@pytest.mark.parametrize("call", [get, post, collect])
-def test_a_retry_after_beyond_the_longest_raises_at_once_and_tells(call: Call, headers: dict[str, str]) -> None:
-    async def main() -> None:
-        service = Service(Response(429, headers | {"Retry-After": "61"}))
-        async with service.session() as session:
-            with pytest.raises(RateLimitError) as caught:
-                await call(session)
-        assert caught.value.retry_after == 61
-        assert (len(service.requests), seconds()) == (1, 0)
-
-    run(main())
-
-
-@pytest.mark.parametrize("headers", [{}, {"x-should-retry": "true"}])
-@pytest.mark.parametrize("call", [get, post, collect])
-def test_a_retry_after_past_the_deadline_raises_at_once_and_tells(call: Call, headers: dict[str, str]) -> None:
-    async def main() -> None:
-        service = Service(Response(429, headers | {"Retry-After": "30"}))
-        async with service.session(timeouts=Timeouts(deadline=30)) as session:
-            with pytest.raises(RateLimitError) as caught:
-                await call(session)
-        assert caught.value.retry_after == 30
-        assert (len(service.requests), seconds()) == (1, 0)
-
-    run(main())
-
-
-def test_a_delay_that_fits_before_the_deadline_is_waited_for() -> None:
-    async def main() -> None:
-        service = Service(Response(429, {"Retry-After": "29"}), ok)
-        async with service.session(timeouts=Timeouts(deadline=30)) as session:
-            await get(session)
-        assert seconds() == 29
-
-    run(main())
-
-
-# An error's own body ##################################################################################################
-
-
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda request: cut(b'{"message": "wh'),
+        lambda request: truncated(b'{"message": "wh'),
         lambda request: iter([b"x" * 2**16] * 100),
     ],
 )
-def test_the_status_of_an_error_counts_whatever_becomes_of_its_body(answer: Any) -> None:
+def test_error_status_is_raised_even_if_its_body_fails(answer: Any) -> None:
     async def main() -> None:
         service = Service(lambda request: StreamingResponse(409, {"Retry-After": "3"}, answer(request)))
         async with service.session(max_body_size=10_000) as session:
@@ -308,101 +218,5 @@ def test_the_status_of_an_error_counts_whatever_becomes_of_its_body(answer: Any)
         assert caught.value.retry_after == 3
         assert len(caught.value.response.body) <= 10_000
         assert len(str(caught.value)) < 2000
-
-    run(main())
-
-
-# On a real server: what is reported is what was seen ##################################################################
-
-
-async def drop(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-
-
-async def abort(writer: asyncio.StreamWriter) -> None:
-    reset(writer)
-
-
-async def half_a_head(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-")
-    writer.close()
-
-
-@pytest.mark.parametrize("fault", [drop, abort, half_a_head])
-@pytest.mark.parametrize("reused", [False, True])
-@pytest.mark.parametrize(("method", "requests"), [("GET", 3), ("DELETE", 3), ("PUT", 3), ("POST", 1)])
-async def test_a_dropped_connection_is_repeated_by_nobody_else(
-    fault: Any, reused: bool, method: str, requests: int
-) -> None:
-    healthy = 1 if reused else 0
-
-    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        if len(server.requests) <= healthy:
-            writer.write(response(b"{}"))
-        else:
-            await fault(writer)
-
-    attempts: list[Attempt] = []
-    retry = RetryPolicy(initial_delay=0)
-    async with (
-        wire_server(reply) as server,
-        Session(api_key="key", base_url=server.url, retry=retry, observe=attempts.append) as session,
-    ):
-        if reused:
-            await session.request("GET", "/healthy")
-        with pytest.raises(APIConnectionError) as caught:
-            await session.request(method, "/x")
-    assert caught.value.attempts == requests
-    assert sum(attempt.request_sent for attempt in attempts) == len(server.requests) == healthy + requests
-    assert server.connections == requests  # the healthy one is used again by the first attempt
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("own", [True, False])
-async def test_a_server_that_ends_connections_without_saying_so_disturbs_nobody(method: str, own: bool) -> None:
-    """Even where the next request follows at once: a request that is not sent cannot be doubled, nor fail."""
-
-    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
-        write_and_close(writer, response(b"{}"))
-
-    attempts: list[Attempt] = []
-    async with (
-        wire_server(reply) as server,
-        aiohttp.ClientSession() as given,
-        Session(
-            api_key="key",
-            base_url=server.url,
-            transport=None if own else AiohttpTransport(given),
-            observe=attempts.append,
-        ) as session,
-    ):
-        for _ in range(20):
-            await session.request(method, "/x")
-    assert len(attempts) == len(server.requests) == 20
-
-
-async def test_an_attempt_that_did_not_reach_a_server_says_so(refusing_url: str) -> None:
-    attempts: list[Attempt] = []
-    async with Session(
-        api_key="key",
-        base_url=refusing_url,
-        retry=RetryPolicy(initial_delay=0),
-        observe=attempts.append,
-    ) as session:
-        with pytest.raises(APIConnectionError) as caught:
-            await post(session)
-    assert not caught.value.request_sent
-    assert [attempt.request_sent for attempt in attempts] == [False] * 3
-
-
-def test_a_session_that_is_closed_during_a_pause_ends_the_call() -> None:
-    async def main() -> None:
-        service = Service(Response(500))
-        session = service.session()
-        call = asyncio.ensure_future(get(session))
-        await asyncio.sleep(0.1)
-        await session.aclose()
-        with pytest.raises(ConfigurationError, match="closed"):
-            await call
 
     run(main())

@@ -20,7 +20,7 @@ from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import StreamingResponse
 
 from .. import run_readme
-from .service import SSE, Service, cut, ok
+from .service import SSE, Service, ok, truncated
 from .wire import HANG_GUARD
 
 GUIDE = Path(__file__).parents[2] / "docs" / "howto" / "observability.rst"
@@ -35,7 +35,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 # The log ##############################################################################################################
 
 
-def test_each_attempt_is_a_line_of_text(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_attempt_is_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "handinger_async")
 
     async def main() -> None:
@@ -57,7 +57,7 @@ def test_each_attempt_is_a_line_of_text(caplog: pytest.LogCaptureFixture) -> Non
     assert third == "GET /api/things: 200 after 0.000 s (attempt 3, request id req\ufffd[2J\ufffd2)"
 
 
-def test_debug_tells_when_an_attempt_begins(caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_level_logs_the_start_of_an_attempt(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "handinger_async")
 
     async def main() -> None:
@@ -68,11 +68,11 @@ def test_debug_tells_when_an_attempt_begins(caplog: pytest.LogCaptureFixture) ->
     assert lines(caplog)[0] == "GET /api/workers/w: attempt 1 begins"
 
 
-def test_an_interrupted_stream_says_that_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_interrupted_stream_logs_that_it_resumes(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "handinger_async")
 
     async def main() -> None:
-        service = Service(StreamingResponse(200, SSE, cut(b"id: 1\nretry: 1500\ndata: a\n\n")), Response(204))
+        service = Service(StreamingResponse(200, SSE, truncated(b"id: 1\nretry: 1500\ndata: a\n\n")), Response(204))
         async with service.session() as session, session.workers.stream_updates("w") as events:
             assert [str(event) async for event in events] == ["a"]
 
@@ -85,7 +85,7 @@ def test_an_interrupted_stream_says_that_it_goes_on(caplog: pytest.LogCaptureFix
     ("level", "shown"),
     [("info", True), ("debug", True), ("DEBUG", True), (" Info", True), ("", False), ("loud", False)],
 )
-def test_the_environment_turns_the_log_on_when_a_session_is_made(level: str, shown: bool) -> None:
+def test_environment_variable_enables_the_log(level: str, shown: bool) -> None:
     program = """
         import asyncio, logging, sys
         import handinger_async, handinger_async.session
@@ -112,7 +112,7 @@ def test_the_environment_turns_the_log_on_when_a_session_is_made(level: str, sho
     assert ("begins" in done.stderr) == (level.lower() == "debug")
 
 
-def test_a_program_that_configures_logging_itself_gets_no_second_line() -> None:
+def test_configured_logging_gets_no_second_handler() -> None:
     program = """
         import asyncio, logging
         logging.basicConfig(format="mine %(message)s")
@@ -138,7 +138,7 @@ def test_a_program_that_configures_logging_itself_gets_no_second_line() -> None:
 # The observer #########################################################################################################
 
 
-def test_the_observer_gets_a_value_for_each_attempt() -> None:
+def test_observer_receives_each_attempt() -> None:
     async def main() -> list[Attempt]:
         service = Service(1.5, Response(500, {"cf-ray": "ray"}), APIConnectionError("lost", request_sent=False), ok)
         async with service.session(retry=RetryPolicy(initial_delay=0)) as session:
@@ -155,7 +155,7 @@ def test_the_observer_gets_a_value_for_each_attempt() -> None:
         third.status = 500  # type: ignore[misc]
 
 
-def test_an_attempt_that_the_caller_gave_up_is_reported_too() -> None:
+def test_cancelled_attempt_is_reported() -> None:
     async def main() -> None:
         service = Service(100)
         async with service.session() as session:
@@ -170,7 +170,7 @@ def test_an_attempt_that_the_caller_gave_up_is_reported_too() -> None:
     run(main())
 
 
-def test_an_attempt_without_an_answer_in_time_is_reported() -> None:
+def test_timed_out_attempt_is_reported() -> None:
     async def main() -> None:
         service = Service(100)
         async with service.session(timeouts=Timeouts(attempt=5), retry=once) as session:
@@ -181,9 +181,9 @@ def test_an_attempt_without_an_answer_in_time_is_reported() -> None:
     run(main())
 
 
-def test_the_attempts_of_a_stream_are_counted_through() -> None:
+def test_attempts_of_a_stream_are_numbered_across_reconnections() -> None:
     async def main() -> None:
-        service = Service(StreamingResponse(200, SSE, cut(b"id: 1\ndata: a\n\n")), Response(500), Response(500))
+        service = Service(StreamingResponse(200, SSE, truncated(b"id: 1\ndata: a\n\n")), Response(500), Response(500))
         async with service.session() as session, session.workers.stream_updates("w") as events:
             await anext(events)
             with pytest.raises(StreamInterruptedError) as caught:
@@ -196,9 +196,7 @@ def test_the_attempts_of_a_stream_are_counted_through() -> None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("mine"), asyncio.InvalidStateError(), RecursionError()])
-def test_an_observer_that_raises_breaks_nothing_and_is_logged(
-    error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_exception_of_the_observer_is_logged_only(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     def observe(attempt: Attempt) -> None:
         raise error
 
@@ -210,7 +208,7 @@ def test_an_observer_that_raises_breaks_nothing_and_is_logged(
     assert lines(caplog) == ["The observer failed."] * 2
 
 
-def test_the_observer_runs_in_the_context_of_the_call_which_nothing_of_ours_changes() -> None:
+def test_observer_runs_in_the_context_of_the_call() -> None:
     from contextvars import ContextVar
 
     variable: ContextVar[str] = ContextVar("variable")
@@ -233,7 +231,7 @@ def test_the_observer_runs_in_the_context_of_the_call_which_nothing_of_ours_chan
 # The guide ############################################################################################################
 
 
-async def test_the_guide_does_what_it_says() -> None:
+async def test_guide_works_as_written() -> None:
     before = time.time_ns()
     names = await run_readme.run(GUIDE.read_text(encoding="utf-8"), GUIDE.name)
     after = time.time_ns()

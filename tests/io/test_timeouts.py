@@ -23,7 +23,7 @@ from handinger_async.http import Request, Response
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import MemoryTransport, StreamingResponse
 
-from .service import SSE, Service, ok, seconds, trickle
+from .service import SSE, Service, now, ok, trickle
 from .wire import Clock, ObservedTransport, WireRequest, forever, wire_server
 
 FOREVER = 10.0**9
@@ -59,22 +59,22 @@ once = RetryPolicy(max_retries=0)
 
 @pytest.mark.parametrize("value", [0, -1, 0.0, -math.inf, math.nan, True, "5", [1]])
 @pytest.mark.parametrize("name", ["connect", "attempt", "idle", "deadline"])
-def test_what_is_not_above_zero_is_refused(name: str, value: Any) -> None:
+def test_timeout_that_is_not_positive_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
         Timeouts(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["connect", "attempt", "idle", "deadline"])
-def test_infinity_is_none(name: str) -> None:
+def test_infinite_timeout_is_none(name: str) -> None:
     assert getattr(Timeouts(**{name: math.inf}), name) is None
 
 
-def test_the_defaults_are_those_of_the_documentation() -> None:
+def test_defaults_are_the_documented_ones() -> None:
     assert Timeouts() == Timeouts(connect=5.0, attempt=60.0, idle=300.0, deadline=None)
 
 
 @pytest.mark.parametrize("wrong", [5, {"attempt": 5}, "5"])
-def test_options_of_a_wrong_type_are_refused_at_once(wrong: Any) -> None:
+def test_options_of_a_wrong_type_are_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="timeouts must be a Timeouts"):
         Session(api_key="key", timeouts=wrong)
     with pytest.raises(ConfigurationError, match="retry must be a RetryPolicy"):
@@ -85,41 +85,41 @@ def test_options_of_a_wrong_type_are_refused_at_once(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_an_attempt_without_an_answer_ends_in_time_and_is_repeated(call: Callable[[Session], Any]) -> None:
+def test_attempt_without_a_response_times_out_and_is_retried(call: Callable[[Session], Any]) -> None:
     async def main() -> None:
         service = Service(FOREVER)
         async with service.session(timeouts=Timeouts(attempt=7), retry=RetryPolicy(initial_delay=0)) as session:
             with pytest.raises(APITimeoutError, match="within 7 s"):
                 await call(session)
         assert service.times == [0, 7, 14]
-        assert seconds() == 21
+        assert now() == 21
 
     run(main())
 
 
 @pytest.mark.parametrize("call", WHOLE)
-def test_the_body_counts_to_the_attempt_where_it_is_read_whole(call: Callable[[Session], Any]) -> None:
+def test_attempt_timeout_includes_a_buffered_body(call: Callable[[Session], Any]) -> None:
     async def main() -> None:
         async with Service(trickle(b"x" * 1000)).session(retry=once) as session:
             with pytest.raises(APITimeoutError):
                 await call(session)
-        assert seconds() == 60
+        assert now() == 60
 
     run(main())
 
 
 @pytest.mark.parametrize("call", STREAMED)
-def test_the_body_of_a_stream_or_a_file_may_take_longer_than_an_attempt(call: Callable[[Session], Any]) -> None:
+def test_attempt_timeout_excludes_a_streamed_body(call: Callable[[Session], Any]) -> None:
     async def main() -> None:
         async with Service(trickle(b"x:" * 500, headers=SSE)).session(retry=once) as session:
             await call(session)
-        assert seconds() == 1000
+        assert now() == 1000
 
     run(main())
 
 
 @pytest.mark.parametrize("call", STREAMED)
-def test_but_not_fall_silent_for_longer_than_idle(call: Callable[[Session], Any]) -> None:
+def test_idle_timeout_ends_a_silent_body(call: Callable[[Session], Any]) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b": a\n"
         await asyncio.sleep(9)
@@ -131,7 +131,7 @@ def test_but_not_fall_silent_for_longer_than_idle(call: Callable[[Session], Any]
         async with service.session(retry=once, timeouts=Timeouts(idle=10)) as session:
             with pytest.raises(APIConnectionError, match="no byte within 10 s"):
                 await call(session)
-        assert seconds() == 19
+        assert now() == 19
 
     run(main())
 
@@ -144,13 +144,13 @@ def test_but_not_fall_silent_for_longer_than_idle(call: Callable[[Session], Any]
     "answer",
     [FOREVER, lambda request: trickle(b"x:" * 500, headers=SSE), lambda request: trickle(b"x" * 1000, 500)],
 )
-def test_the_deadline_holds_over_headers_and_bodies(call: Callable[[Session], Any], answer: Any) -> None:
+def test_deadline_covers_headers_and_body(call: Callable[[Session], Any], answer: Any) -> None:
     async def main() -> None:
         service = Service(answer)
         async with service.session(timeouts=Timeouts(attempt=None, idle=None, deadline=30)) as session:
             with pytest.raises((APITimeoutError, StreamInterruptedError)) as caught:
                 await call(session)
-            assert seconds() == 30
+            assert now() == 30
             assert "deadline" in str(caught.value)
         assert len(service.requests) == 1
 
@@ -158,7 +158,7 @@ def test_the_deadline_holds_over_headers_and_bodies(call: Callable[[Session], An
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_the_deadline_holds_over_attempts_and_pauses(call: Callable[[Session], Any]) -> None:
+def test_deadline_covers_attempts_and_delays(call: Callable[[Session], Any]) -> None:
     async def main() -> None:
         async def slow(request: Request) -> Response:
             await asyncio.sleep(9)
@@ -176,7 +176,7 @@ def test_the_deadline_holds_over_attempts_and_pauses(call: Callable[[Session], A
         async with session:
             with pytest.raises((APITimeoutError, InternalServerError)):
                 await call(session)
-        assert 22 <= seconds() <= 30
+        assert 22 <= now() <= 30
         assert len(times) == 3
 
     run(main())
@@ -184,7 +184,7 @@ def test_the_deadline_holds_over_attempts_and_pauses(call: Callable[[Session], A
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("none", [None, math.inf])
-def test_none_and_infinity_wait_for_ever(call: Callable[[Session], Any], none: Any) -> None:
+def test_none_and_infinity_disable_timeouts(call: Callable[[Session], Any], none: Any) -> None:
     async def main() -> None:
         async def chunks() -> AsyncIterator[bytes]:
             await asyncio.sleep(10**7)
@@ -194,12 +194,12 @@ def test_none_and_infinity_wait_for_ever(call: Callable[[Session], Any], none: A
         timeouts = Timeouts(connect=none, attempt=none, idle=none, deadline=none)
         async with service.session(timeouts=timeouts) as session:
             await call(session)
-        assert seconds() == 2 * 10**7
+        assert now() == 2 * 10**7
 
     run(main())
 
 
-def test_the_callers_own_timeout_stays_the_callers() -> None:
+def test_timeout_of_the_caller_is_not_translated() -> None:
     async def main() -> None:
         async with Service(FOREVER).session() as session:
             for call in CALLS:
@@ -211,7 +211,7 @@ def test_the_callers_own_timeout_stays_the_callers() -> None:
     run(main())
 
 
-def test_a_slow_save_ends_at_the_deadline_too(tmp_path: Path) -> None:
+def test_slow_save_ends_at_the_deadline(tmp_path: Path) -> None:
     async def main() -> None:
         service = Service(trickle(b"x" * 1000))
         async with service.session(timeouts=Timeouts(deadline=30)) as session:
@@ -226,7 +226,7 @@ def test_a_slow_save_ends_at_the_deadline_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_server_that_trickles_is_cut_off_at_the_deadline(call: Callable[[Session], Any], clock: Clock) -> None:
+async def test_deadline_ends_a_trickled_response_on_a_socket(call: Callable[[Session], Any], clock: Clock) -> None:
     transport = ObservedTransport()
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
@@ -251,7 +251,7 @@ async def test_a_server_that_trickles_is_cut_off_at_the_deadline(call: Callable[
         assert len(server.requests) == 1
 
 
-async def test_a_connection_that_does_not_come_about_is_given_up_in_time_and_was_not_sent() -> None:
+async def test_connect_timeout_means_the_request_was_not_sent() -> None:
     """A listener whose backlog is full does not answer a further SYN."""
     import socket
 
@@ -281,11 +281,11 @@ async def test_a_connection_that_does_not_come_about_is_given_up_in_time_and_was
                 filler.close()
 
 
-def test_an_error_status_is_not_hidden_by_its_own_slow_body_but_for_the_limit() -> None:
+def test_slow_body_does_not_hide_an_error_status() -> None:
     async def main() -> None:
         async with Service(trickle(b"{}", 404)).session() as session:
             with pytest.raises(APIStatusError):
                 await retrieve(session)
-        assert seconds() == 2
+        assert now() == 2
 
     run(main())

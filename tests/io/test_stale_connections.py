@@ -34,7 +34,7 @@ def connected(hangups: Hangups) -> Iterator[tuple[socket.socket, socket.socket]]
 
 
 @on_linux
-def test_a_hangup_is_seen_until_our_end_is_closed_too() -> None:
+def test_closed_peer_is_reported_until_our_socket_is_closed() -> None:
     with Hangups() as hangups:
         assert not hangups.possible()
         with connected(hangups) as (ours, other), connected(hangups):
@@ -47,14 +47,14 @@ def test_a_hangup_is_seen_until_our_end_is_closed_too() -> None:
 
 
 @on_linux
-def test_who_will_say_no_more_has_hung_up() -> None:
+def test_half_closed_peer_is_reported_as_stale() -> None:
     with Hangups() as hangups, connected(hangups) as (_, other):
         half_close(other)
         assert hangups.possible()
 
 
 @on_linux
-def test_data_is_no_hangup() -> None:
+def test_pending_data_is_not_reported_as_stale() -> None:
     with Hangups() as hangups, connected(hangups) as (ours, other):
         other.sendall(b"data")
         assert ours.recv(1, socket.MSG_PEEK)
@@ -62,7 +62,7 @@ def test_data_is_no_hangup() -> None:
 
 
 @on_linux
-def test_watching_ends_with_its_descriptor() -> None:
+def test_closing_releases_the_epoll_descriptor() -> None:
     with Hangups() as hangups:
         descriptor = hangups._epoll.fileno()
         os.fstat(descriptor)
@@ -70,7 +70,7 @@ def test_watching_ends_with_its_descriptor() -> None:
         os.fstat(descriptor)
 
 
-def test_sockets_can_be_made_when_nothing_is_watched_any_more() -> None:
+def test_sockets_can_be_created_after_closing() -> None:
     """A connection attempt may outlive the session that it was for."""
     with Hangups() as hangups:
         pass
@@ -87,7 +87,7 @@ def without_descriptors() -> Any:
 
 
 @pytest.mark.parametrize("epoll", [without_epoll, without_descriptors])
-def test_where_nothing_can_be_watched_a_hangup_is_always_possible(
+def test_without_epoll_a_stale_connection_is_always_possible(
     monkeypatch: pytest.MonkeyPatch, epoll: Callable[[], Any]
 ) -> None:
     monkeypatch.setattr(select, "epoll", epoll, raising=False)
@@ -96,7 +96,7 @@ def test_where_nothing_can_be_watched_a_hangup_is_always_possible(
 
 
 @on_linux
-def test_where_no_more_can_be_watched_a_hangup_is_always_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_socket_that_cannot_be_watched_makes_stale_connections_possible(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         def register(self, *_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -119,7 +119,7 @@ def test_where_no_more_can_be_watched_a_hangup_is_always_possible(monkeypatch: p
 
 
 @pytest.mark.parametrize("own", [True, False])
-async def test_a_server_that_ends_a_connection_while_the_program_is_busy_disturbs_nobody(own: bool) -> None:
+async def test_connection_closed_while_the_loop_is_busy_is_not_used(own: bool) -> None:
     received, ended = threading.Event(), threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -153,7 +153,7 @@ async def test_a_server_that_ends_a_connection_while_the_program_is_busy_disturb
 
 
 @on_linux
-async def test_a_request_waits_for_others_that_are_being_sent_and_for_nothing_else(
+async def test_request_waits_an_iteration_only_for_concurrent_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Waits with a time limit: each ends in its own time, those of one limit by one timer; what is cancelled, is."""
+"""Timers of timeouts: one for all waits with the same timeout, and none left over."""
 
 import asyncio
 import gc
@@ -13,14 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import APITimeoutError
-from handinger_async.limits import Scope, TimeLimits, _Alike
+from handinger_async.limits import TimeLimits, _Alike
 from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 
-from .service import Service, ok, seconds
-
-
-async def forever() -> None:
-    await asyncio.get_running_loop().create_future()
+from .service import Service, now, ok
+from .wire import forever
 
 
 class CountingLoop(VirtualTimeLoop):
@@ -62,7 +59,7 @@ def counting() -> CountingLoop:
         max_size=12,
     )
 )
-def test_each_wait_ends_when_it_is_done_or_its_time_is_over(
+def test_each_wait_ends_when_done_or_at_its_own_timeout(
     waits: list[tuple[float, float, float | None, float | None]],
 ) -> None:
     limits = TimeLimits()
@@ -78,11 +75,11 @@ def test_each_wait_ends_when_it_is_done_or_its_time_is_over(
             outcome = error
         if outcome == "done":
             assert allowed is None or takes <= allowed
-            assert seconds() == begin + takes
+            assert now() == begin + takes
         else:
             assert allowed is not None
             assert takes >= allowed
-            assert seconds() == begin + allowed
+            assert now() == begin + allowed
             assert ("deadline" in outcome.message) == (allowed == deadline)
         task = asyncio.current_task()
         assert task is not None
@@ -96,7 +93,7 @@ def test_each_wait_ends_when_it_is_done_or_its_time_is_over(
     run(main())
 
 
-def test_waits_of_one_limit_share_a_timer() -> None:
+def test_waits_with_the_same_timeout_share_a_timer() -> None:
     async def main() -> None:
         limits = TimeLimits()
         async with asyncio.TaskGroup() as group:
@@ -111,7 +108,7 @@ def test_waits_of_one_limit_share_a_timer() -> None:
     run_counting(main())
 
 
-def test_a_timer_is_set_anew_for_what_began_later() -> None:
+def test_timer_is_rescheduled_for_waits_that_began_later() -> None:
     async def main() -> None:
         limits = TimeLimits()
 
@@ -119,7 +116,7 @@ def test_a_timer_is_set_anew_for_what_began_later() -> None:
             await asyncio.sleep(begin)
             with pytest.raises(APITimeoutError, match="There was no thing within 10 s"):
                 await limits.wait(forever(), 10, None, "thing")
-            return seconds()
+            return now()
 
         begins = [0.0, 1.0, 1.0, 9.5, 10.0, 35.0]
         random.Random(0).shuffle(begins)
@@ -128,7 +125,7 @@ def test_a_timer_is_set_anew_for_what_began_later() -> None:
     run(main())
 
 
-def test_limits_that_differ_each_time_leave_nothing_behind() -> None:
+def test_timeouts_that_always_differ_leave_no_timers() -> None:
     async def main() -> None:
         limits = TimeLimits()
         for number in range(50):
@@ -140,14 +137,14 @@ def test_limits_that_differ_each_time_leave_nothing_behind() -> None:
     run_counting(main())
 
 
-def test_loops_that_are_closed_leave_nothing_behind() -> None:
+def test_timers_of_closed_event_loops_are_dropped() -> None:
     limits = TimeLimits()
     for _ in range(5):
         run(limits.wait(asyncio.sleep(0), 60, None, "thing"))
     assert len(limits._alike) == 1
 
 
-def test_what_is_closed_leaves_the_timer_only_of_what_still_waits() -> None:
+def test_closing_keeps_only_the_timers_of_pending_waits() -> None:
     async def main() -> None:
         limits = TimeLimits()
         await limits.wait(asyncio.sleep(0), 60, None, "thing")
@@ -162,7 +159,7 @@ def test_what_is_closed_leaves_the_timer_only_of_what_still_waits() -> None:
     run_counting(main())
 
 
-def test_only_timers_of_the_running_loop_are_touched_when_its_session_is_closed() -> None:
+def test_closing_keeps_the_timers_of_other_event_loops() -> None:
     limits = TimeLimits()
 
     async def main() -> None:
@@ -179,7 +176,7 @@ def test_only_timers_of_the_running_loop_are_touched_when_its_session_is_closed(
         assert loop.pending
 
 
-def test_loops_in_two_threads_may_both_find_a_third_closed() -> None:
+def test_two_threads_can_drop_the_same_closed_loop() -> None:
     limits = TimeLimits()
 
     class Closed:
@@ -191,7 +188,7 @@ def test_loops_in_two_threads_may_both_find_a_third_closed() -> None:
     run(limits.wait(asyncio.sleep(0), 60, None, "thing"))
 
 
-def test_a_session_that_is_closed_leaves_no_timer_behind() -> None:
+def test_closed_session_leaves_no_timer() -> None:
     async def main() -> None:
         async with Service(ok).session() as session:
             await session.workers.retrieve("w")
@@ -202,7 +199,7 @@ def test_a_session_that_is_closed_leaves_no_timer_behind() -> None:
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_the_context_of_the_first_task_is_not_kept_for_the_timer(*, again: bool) -> None:
+def test_timer_does_not_keep_the_context_of_the_first_task(*, again: bool) -> None:
     class Thing:
         pass
 
@@ -227,7 +224,7 @@ def test_the_context_of_the_first_task_is_not_kept_for_the_timer(*, again: bool)
     run(main())
 
 
-def test_what_began_before_a_clock_was_set_back_delays_nothing() -> None:
+def test_clock_set_back_does_not_delay_later_timeouts() -> None:
     class Clock(CountingLoop):
         ahead = 0.0
 
@@ -252,7 +249,7 @@ def test_what_began_before_a_clock_was_set_back_delays_nothing() -> None:
         runner.run(main())
 
 
-def test_a_timer_that_somebody_cancels_is_set_again() -> None:
+def test_timer_cancelled_from_outside_is_scheduled_again() -> None:
     async def main() -> None:
         limits = TimeLimits()
         await limits.wait(asyncio.sleep(0), 10, None, "thing")
@@ -260,12 +257,12 @@ def test_a_timer_that_somebody_cancels_is_set_again() -> None:
             timer.cancel()
         with pytest.raises(APITimeoutError):
             await limits.wait(forever(), 10, None, "thing")
-        assert seconds() == 10
+        assert now() == 10
 
     run_counting(main())
 
 
-def test_timers_that_ring_too_early_ring_once_more() -> None:
+def test_timer_that_fires_too_early_is_rescheduled() -> None:
     class Early(CountingLoop):
         def call_at(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
             return super().call_at(when // 0.001 * 0.001, *args, **kwargs)  # in whole milliseconds, as uvloop's do
@@ -273,14 +270,14 @@ def test_timers_that_ring_too_early_ring_once_more() -> None:
     async def main() -> None:
         with pytest.raises(APITimeoutError):
             await TimeLimits().wait(forever(), 0.1009, None, "thing")
-        assert 0.1009 <= seconds() < 0.103
+        assert 0.1009 <= now() < 0.103
         assert len(counting().timers) <= 3
 
     with asyncio.Runner(loop_factory=Early) as runner:
         runner.run(main())
 
 
-def test_a_deadline_that_is_over_ends_work_that_takes_a_turn_of_the_loop_for_each_step() -> None:
+def test_past_deadline_ends_work_that_yields_to_the_loop() -> None:
     async def main() -> None:
         with pytest.raises(APITimeoutError, match="deadline"):
             await TimeLimits().wait(asyncio.sleep(0), None, -1.0, "thing")
@@ -288,16 +285,16 @@ def test_a_deadline_that_is_over_ends_work_that_takes_a_turn_of_the_loop_for_eac
     run(main())
 
 
-def test_a_deadline_leaves_no_timer_behind() -> None:
+def test_deadline_leaves_no_timer() -> None:
     async def main() -> None:
-        await TimeLimits().wait(asyncio.sleep(0), 5, seconds() + 60, "thing")
+        await TimeLimits().wait(asyncio.sleep(0), 5, now() + 60, "thing")
         assert not counting().pending
 
     run_counting(main())
 
 
 @pytest.mark.parametrize("deadline", [None, 10.0])
-def test_a_failure_of_the_work_comes_through(deadline: float | None) -> None:
+def test_exception_of_the_awaited_work_propagates(deadline: float | None) -> None:
     async def fail() -> None:
         await asyncio.sleep(1)
         raise TimeoutError("its own")
@@ -305,134 +302,5 @@ def test_a_failure_of_the_work_comes_through(deadline: float | None) -> None:
     async def main() -> None:
         with pytest.raises(TimeoutError, match="its own"):
             await TimeLimits().wait(fail(), 10, deadline, "thing")
-
-    run(main())
-
-
-# Cancellation #########################################################################################################
-
-
-@pytest.mark.parametrize("limit", [10, None])
-def test_a_task_that_is_cancelled_is_cancelled(limit: float | None) -> None:
-    async def main() -> None:
-        limits = TimeLimits()
-        task = asyncio.ensure_future(limits.wait(forever(), limit, None, "thing"))
-        await asyncio.sleep(1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert not any(alike.ends for alike in limits._alike.values())
-
-    run(main())
-
-
-def test_a_cancellation_in_the_very_moment_when_the_time_is_over_wins() -> None:
-    async def main() -> None:
-        task = asyncio.ensure_future(TimeLimits().wait(forever(), 10, None, "thing"))
-        asyncio.get_running_loop().call_at(10, task.cancel)
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert task.cancelling() == 1  # the caller's
-
-    run(main())
-
-
-def test_work_that_takes_its_time_to_end_is_interrupted_once_and_keeps_its_result() -> None:
-    async def stubborn() -> str:
-        try:
-            await forever()
-        except asyncio.CancelledError:
-            await asyncio.sleep(20)
-        return "done"
-
-    async def main() -> None:
-        assert await TimeLimits().wait(stubborn(), 10, None, "thing") == "done"
-        assert seconds() == 30
-        await asyncio.sleep(1)  # would raise if there were a cancellation left
-        task = asyncio.current_task()
-        assert task is not None
-        assert not task.cancelling()
-
-    run(main())
-
-
-def test_limits_nest_in_those_of_asyncio_and_of_each_other() -> None:
-    async def main() -> None:
-        limits = TimeLimits()
-        with pytest.raises(TimeoutError) as outer:
-            async with asyncio.timeout(5):
-                await limits.wait(forever(), 10, None, "thing")
-        assert not isinstance(outer.value, APITimeoutError)
-        async with asyncio.timeout(10):
-            with pytest.raises(APITimeoutError, match="inner"):
-                await limits.wait(limits.wait(forever(), 2, None, "inner"), 3, None, "outer")
-            with pytest.raises(APITimeoutError, match="outer"):
-                await limits.wait(limits.wait(forever(), 3, None, "inner"), 2, None, "outer")
-        assert seconds() == 9
-
-    run(main())
-
-
-def test_others_can_end_a_wait_before_its_time() -> None:
-    async def main() -> None:
-        limits = TimeLimits()
-        scopes = []
-
-        async def one() -> None:
-            scopes.append(Scope())
-            await limits.wait(forever(), 10, None, "thing", scopes[0])
-
-        task = asyncio.ensure_future(one())
-        await asyncio.sleep(3)
-        scopes[0].interrupt()
-        scopes[0].interrupt()
-        with pytest.raises(APITimeoutError):
-            await task
-        assert seconds() == 3
-        await asyncio.sleep(10)  # its time is over now: nothing happens
-
-    run(main())
-
-
-@pytest.mark.parametrize("ends_at_once", [True, False])
-def test_who_waits_can_end_the_wait_too(*, ends_at_once: bool) -> None:
-    async def main() -> None:
-        scope = Scope()
-
-        async def work() -> str:
-            scope.interrupt()
-            if not ends_at_once:
-                await forever()
-            return "done"
-
-        waiting = TimeLimits().wait(work(), 10, None, "thing", scope)
-        if ends_at_once:
-            assert await waiting == "done"
-        else:
-            with pytest.raises(APITimeoutError):
-                await waiting
-        await asyncio.sleep(1)  # would raise if there were a cancellation left
-        task = asyncio.current_task()
-        assert task is not None
-        assert not task.cancelling()
-
-    run(main())
-
-
-def test_without_a_task_there_is_nothing_to_interrupt() -> None:
-    async def main() -> None:
-        work = asyncio.sleep(0)
-        waiting = TimeLimits().wait(work, 1, None, "thing")
-        outcome = asyncio.get_running_loop().create_future()
-
-        def step() -> None:
-            try:
-                waiting.send(None)
-            except RuntimeError as error:
-                outcome.set_result(error)
-
-        asyncio.get_running_loop().call_soon(step)
-        assert "task" in str(await outcome)
-        work.close()
 
     run(main())
