@@ -1,4 +1,4 @@
-"""aioresponses, which users of aiohttp mock with, goes on working over the aiohttp transport."""
+"""aioresponses, a mock for aiohttp, keeps working with the aiohttp transport."""
 
 from functools import partial
 from pathlib import Path
@@ -65,7 +65,7 @@ async def test_mock_works_with_files_and_a_given_session() -> None:
 
 
 async def test_mock_without_the_argument_fails_as_the_guide_says(session: Session) -> None:
-    """When this does not hold any more, the guide can be shortened."""
+    """When this no longer holds, the guide can be shortened."""
     with aioresponses() as mocked:
         mocked.get(f"{WORKERS}/w", payload=WORKER)
         with pytest.raises(TypeError, match="stream_writer"):

@@ -1,4 +1,4 @@
-"""Cancellation at every await of every method, once and twice, at once and a moment later: nothing is left behind."""
+"""Cancellation at every await of every method, once and twice, at once and an iteration later: nothing is left over."""
 
 import asyncio
 import itertools
@@ -19,9 +19,9 @@ from .wire import WireRequest, chunked, response, wire_server
 
 
 class CancelledAt:
-    """Awaits ``work``, and cancels the task when that waits for the ``step``-th time, and ``times - 1`` times after.
+    """Awaits ``work``, and cancels the task at its ``step``-th suspension and the ``times - 1`` next.
 
-    ``late`` cancels a moment later, when what is waited for may have come.
+    With ``late`` it cancels an iteration of the event loop later, when the result may have arrived.
     """
 
     def __init__(self, work: Awaitable[Any], step: int, times: int, *, late: bool) -> None:
@@ -55,7 +55,7 @@ class CancelledAt:
 
 
 async def cancel_everywhere(case: Callable[[int], Awaitable[Any]], check: Callable[[], None]) -> int:
-    """Cancel ``case`` at its first await, at its second, and so on; return how many there are."""
+    """Cancel ``case`` at its first suspension, at its second, and so on; return how many there are."""
     most = 0
     for times, late in itertools.product((1, 2), (False, True)):
         for step in itertools.count(1):
@@ -78,7 +78,7 @@ async def cancel_everywhere(case: Callable[[int], Awaitable[Any]], check: Callab
     return most
 
 
-# What is cancelled ####################################################################################################
+# The calls ############################################################################################################
 
 
 async def retrieve(session: Session, path: Path) -> None:
@@ -134,7 +134,7 @@ CASES = [retrieve, create, retried, watch, resume, leave, iterate, read, save, u
 
 
 class Bodies:
-    """A service whose every step takes its time, and that knows how many of its bodies are open."""
+    """A service whose every step takes a second, and that counts its open bodies."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -146,20 +146,20 @@ class Bodies:
             return Response(500) if next(self.flaky) % 2 == 0 else Response(200, JSON, b"{}")
         if request.path.endswith("/stream"):
             resumed = request.headers.get("last-event-id")
-            cut = "interrupted" in request.path and resumed is None
-            events = [b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"][1 if resumed else 0 : 1 if cut else 2]
-            return StreamingResponse(200, SSE, self.chunks(events, cut=cut))
+            interrupted = "interrupted" in request.path and resumed is None
+            events = [b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"][1 if resumed else 0 : 1 if interrupted else 2]
+            return StreamingResponse(200, SSE, self.chunks(events, interrupted=interrupted))
         if "/files/" in request.path:
             return StreamingResponse(200, {"Content-Length": "6"}, self.chunks([b"a f", b"ile"]))
         return StreamingResponse(200, JSON, self.chunks([json_response(WORKER).body]))
 
-    async def chunks(self, chunks: list[bytes], *, cut: bool = False) -> AsyncIterator[bytes]:
+    async def chunks(self, chunks: list[bytes], *, interrupted: bool = False) -> AsyncIterator[bytes]:
         self.open += 1
         try:
             for chunk in chunks:
                 await asyncio.sleep(1)
                 yield chunk
-            if cut:
+            if interrupted:
                 raise APIConnectionError("lost")
         finally:
             self.open -= 1
@@ -207,10 +207,10 @@ async def test_cancellation_on_the_wire_leaves_nothing_behind(
             writer.write(response(b"{}", status="500 No" if next(flaky) % 2 == 0 else "200 OK"))
         elif request.target.endswith("/stream"):
             resumed = bool(request.header("last-event-id"))
-            cut = "interrupted" in request.target and not resumed
-            events = [b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"][1 if resumed else 0 : 1 if cut else 2]
-            writer.write(chunked(*events, end=not cut))
-            if cut:
+            interrupted = "interrupted" in request.target and not resumed
+            events = [b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"][1 if resumed else 0 : 1 if interrupted else 2]
+            writer.write(chunked(*events, end=not interrupted))
+            if interrupted:
                 writer.close()
         elif "/files/" in request.target:
             writer.write(response(b"a file"))

@@ -178,7 +178,7 @@ def test_response_that_arrives_while_closing_is_closed_too(kind: str) -> None:
 
 
 class Momentary:
-    """A transport whose one answer comes when ``moment`` does, to the reader itself: no task stands between them."""
+    """A transport whose chunk is the result of ``moment``, which the reader awaits itself, without a task between."""
 
     status = 200
     headers = Headers(SSE)

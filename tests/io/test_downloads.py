@@ -1,4 +1,4 @@
-"""Files: read, iterated over, saved; all of it or an error, and never over what was there."""
+"""Files: read, iterated over or saved, completely or with an error that keeps the old file."""
 
 import asyncio
 import os
@@ -40,13 +40,13 @@ def download(session: Session) -> FileDownload:
     return session.workers.retrieve_file("dir/plan.md", worker_id="w")
 
 
-def pieces() -> StreamingResponse:
+def plan() -> StreamingResponse:
     return file(*(DATA[at : at + 1000] for at in range(0, len(DATA), 1000)), Content_Length=str(len(DATA)))
 
 
 def test_reading_iterating_and_saving_give_the_same(tmp_path: Path) -> None:
     async def main() -> None:
-        async with Service(lambda request: pieces()).session() as session:
+        async with Service(lambda request: plan()).session() as session:
             assert await download(session).read() == DATA
             async with download(session) as opened:
                 assert opened.response.headers["content-length"] == str(len(DATA))
@@ -65,7 +65,7 @@ def test_reading_iterating_and_saving_give_the_same(tmp_path: Path) -> None:
 
 def test_read_returns_the_rest_after_iteration() -> None:
     async def main() -> None:
-        async with Service(lambda request: pieces()).session() as session, download(session) as opened:
+        async with Service(lambda request: plan()).session() as session, download(session) as opened:
             assert await anext(opened) == DATA[:1000]
             assert await opened.read() == DATA[1000:]
             assert await opened.read() == b""
@@ -76,13 +76,13 @@ def test_read_returns_the_rest_after_iteration() -> None:
 @pytest.mark.parametrize("failure", [truncated(DATA[:1000]), None])
 def test_truncated_file_is_an_error_and_keeps_the_old_file(failure: Any, tmp_path: Path) -> None:
     async def main() -> None:
-        def answer(request: Any) -> StreamingResponse:
+        def respond(request: Any) -> StreamingResponse:
             chunks = truncated(DATA[:1000]) if failure else iter([DATA[:1000]])
             return StreamingResponse(200, BINARY | {"Content-Length": "2000"}, chunks)
 
         target = tmp_path / "plan.md"
         target.write_bytes(b"before")
-        async with Service(answer).session() as session:
+        async with Service(respond).session() as session:
             for work in (download(session).save(target), download(session).read(), iterate(download(session))):
                 with pytest.raises(APIConnectionError) as caught:
                     await work
@@ -114,7 +114,7 @@ def test_file_closed_by_another_task_is_an_error(tmp_path: Path) -> None:
                 using = asyncio.ensure_future(use(opened))
                 await asyncio.sleep(3.5)
                 await opened.aclose()
-                with pytest.raises(APIConnectionError, match="closed before its end"):
+                with pytest.raises(APIConnectionError, match="closed"):
                     await using
         assert not names(tmp_path)
 
@@ -123,10 +123,10 @@ def test_file_closed_by_another_task_is_an_error(tmp_path: Path) -> None:
 
 def test_file_that_was_partially_read_or_closed_cannot_be_saved(tmp_path: Path) -> None:
     async def main() -> None:
-        async with Service(lambda request: pieces()).session() as session:
+        async with Service(lambda request: plan()).session() as session:
             async with download(session) as opened:
                 await anext(opened)
-                with pytest.raises(ConfigurationError, match="read from"):
+                with pytest.raises(ConfigurationError, match="read"):
                     await opened.save(tmp_path / "f")
             with pytest.raises(ConfigurationError):
                 await opened.save(tmp_path / "f")
@@ -152,7 +152,7 @@ def test_error_status_keeps_the_old_file(tmp_path: Path) -> None:
 
 def test_unwritable_target_is_an_os_error_before_any_request(tmp_path: Path) -> None:
     async def main() -> None:
-        service = Service(lambda request: pieces())
+        service = Service(lambda request: plan())
         async with service.session() as session:
             with pytest.raises(FileNotFoundError):
                 await download(session).save(tmp_path / "nowhere" / "plan.md")
@@ -174,7 +174,7 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
     async def main() -> None:
         target = tmp_path / "plan.md"
         target.write_bytes(b"before")
-        async with Service(lambda request: pieces()).session() as session:
+        async with Service(lambda request: plan()).session() as session:
             with pytest.raises(OSError, match="No space"):
                 await download(session).save(target)
         assert target.read_bytes() == b"before"
@@ -190,7 +190,7 @@ def test_file_is_synced_before_it_replaces_the_old_one(tmp_path: Path, monkeypat
     monkeypatch.setattr(Path, "replace", lambda path, target: (order.append("replace"), replace(path, target))[1])
 
     async def main() -> None:
-        async with Service(lambda request: pieces()).session() as session:
+        async with Service(lambda request: plan()).session() as session:
             await download(session).save(tmp_path / "f")
 
     run(main())
@@ -200,7 +200,7 @@ def test_file_is_synced_before_it_replaces_the_old_one(tmp_path: Path, monkeypat
 def test_saved_file_has_default_permissions_and_follows_links(tmp_path: Path) -> None:
     async def main() -> None:
         (tmp_path / "link").symlink_to(tmp_path / "target")
-        async with Service(lambda request: pieces()).session() as session:
+        async with Service(lambda request: plan()).session() as session:
             await download(session).save(tmp_path / "link")
         (tmp_path / "usual").touch()
         assert (tmp_path / "link").is_symlink()
@@ -214,7 +214,7 @@ def test_saved_file_has_default_permissions_and_follows_links(tmp_path: Path) ->
 @pytest.mark.parametrize("opened", [False, True])
 def test_file_over_the_size_limit_can_be_saved_but_not_read(opened: bool, tmp_path: Path) -> None:
     async def main() -> None:
-        async with Service(lambda request: pieces()).session(max_body_size=10_000) as session:
+        async with Service(lambda request: plan()).session(max_body_size=10_000) as session:
             wanted = download(session)
             if opened:
                 await wanted.__aenter__()

@@ -23,7 +23,7 @@ from handinger_async.transports.aiohttp import AiohttpTransport
 """
 
 PROGRAMS = {
-    "made outside a loop, used and closed inside": """
+    "created outside a loop, used and closed inside": """
         session = Session(api_key="key", base_url=server_url)
         async def main():
             await session.request("GET", "/x")
@@ -42,7 +42,7 @@ PROGRAMS = {
             await session.aclose()
         asyncio.run(last())
     """,
-    "never closed, the loop is": """
+    "never closed, unlike its loop": """
         session = Session(api_key="key", base_url=server_url)
         async def main():
             await session.request("GET", "/x")
@@ -83,7 +83,7 @@ PROGRAMS = {
         except ZeroDivisionError:
             pass
     """,
-    "ended by a cancellation of everything": """
+    "ended by cancelling all tasks": """
         async def watch(session, watching):
             async with session.workers.stream_updates("w") as events:
                 async for event in events:
@@ -98,13 +98,13 @@ PROGRAMS = {
         del session
         gc.collect()
     """,
-    "asked for more by what the loop closes beside its connections": """
+    "used by an async generator that the closing loop finalizes": """
         from handinger_async import APIConnectionError
         async def generate():
             try:
                 yield
             finally:
-                for _ in range(100):  # turns of the loop, in which it closes the connections
+                for _ in range(100):  # iterations in which the loop closes the connections
                     await asyncio.sleep(0)
                 try:
                     await session.request("GET", "/y")
@@ -119,7 +119,7 @@ PROGRAMS = {
             await anext(generating)
         asyncio.run(main())
     """,
-    "a session of the caller's": """
+    "a session given by the caller": """
         import aiohttp
         async def main():
             async with aiohttp.ClientSession() as own:
@@ -149,7 +149,7 @@ async def test_closed_transport_sends_nothing_over_a_given_session(server: WireS
     async with aiohttp.ClientSession() as given:
         session = Session(api_key="key", base_url=server.url, transport=(transport := AiohttpTransport(given)))
         await transport.aclose()
-        with pytest.raises(APIConnectionError, match="The transport is closed") as caught:
+        with pytest.raises(APIConnectionError, match="transport is closed") as caught:
             await session.with_options(retry=RetryPolicy(max_retries=0)).request("GET", "/x")
     assert not caught.value.request_sent
     assert not server.requests

@@ -1,4 +1,4 @@
-"""What a session tells about its attempts: the log, and the observer."""
+"""The log of attempts, and the observer."""
 
 import asyncio
 import logging
@@ -65,7 +65,7 @@ def test_debug_level_logs_the_start_of_an_attempt(caplog: pytest.LogCaptureFixtu
             await session.workers.retrieve("w")
 
     run(main())
-    assert lines(caplog)[0] == "GET /api/workers/w: attempt 1 begins"
+    assert lines(caplog)[0].startswith("GET /api/workers/w: attempt 1 ")
 
 
 def test_interrupted_stream_logs_that_it_resumes(caplog: pytest.LogCaptureFixture) -> None:
@@ -77,7 +77,8 @@ def test_interrupted_stream_logs_that_it_resumes(caplog: pytest.LogCaptureFixtur
             assert [str(event) async for event in events] == ["a"]
 
     run(main())
-    assert "interrupted (APIConnectionError): goes on after 1.500 s" in lines(caplog)[1]
+    assert "interrupted (APIConnectionError)" in lines(caplog)[1]
+    assert "1.500 s" in lines(caplog)[1]
     assert "attempt 2" in lines(caplog)[2]
 
 
@@ -109,7 +110,7 @@ def test_environment_variable_enables_the_log(level: str, shown: bool) -> None:
     )
     assert done.stdout == ""
     assert done.stderr.count("handinger_async INFO GET /x: 204 after ") == (2 if shown else 0)
-    assert ("begins" in done.stderr) == (level.lower() == "debug")
+    assert ("handinger_async DEBUG" in done.stderr) == (level.lower() == "debug")
 
 
 def test_configured_logging_gets_no_second_handler() -> None:
@@ -205,7 +206,7 @@ def test_exception_of_the_observer_is_logged_only(error: Exception, caplog: pyte
             assert (await session.workers.retrieve("w")).id == "id"
 
     run(main())
-    assert lines(caplog) == ["The observer failed."] * 2
+    assert ["observer failed" in line for line in lines(caplog)] == [True] * 2
 
 
 def test_observer_runs_in_the_context_of_the_call() -> None:

@@ -1,4 +1,4 @@
-"""Every operation over both transports: method, raw path, query, headers, body, and the result with its types."""
+"""Every operation over both transports: method, raw path, query, headers and body, and the types of the result."""
 
 import json
 import platform
@@ -22,7 +22,7 @@ EVENTS = b"id: 1\ndata: one\n\ndata: two\n\n"
 
 
 class Seen:
-    """What one call put on the wire, whatever carried it."""
+    """The request of a call, as received over either transport."""
 
     def __init__(self, method: str, target: str, headers: Any, body: bytes) -> None:
         self.method = method
@@ -33,7 +33,7 @@ class Seen:
 
 @pytest.fixture(params=["memory", "aiohttp"])
 def run(request: pytest.FixtureRequest) -> Any:
-    """Make a call against a server that gives one answer; return the result and what the server saw."""
+    """Make a call to a server with one response; return the result and the request that the server received."""
 
     async def over_memory(content_type: str, body: bytes, call: Any) -> tuple[Any, Seen]:
         seen: list[Request] = []
@@ -69,7 +69,7 @@ SSE = "text/event-stream"
 BINARY = "application/octet-stream"
 
 CASES = [
-    # what is called; what goes out: method, target, accept, body; what comes in; what the result looks like
+    # the call; the request: method, target, accept, body; the body of the response; the result
     (lambda s: s.workers.create(input="x"), "POST", "/api/workers", JSON, {"input": "x"}, WORKER, WORKER),
     (
         lambda s: s.workers.create(input="å", budget="low", stream=False),
@@ -190,7 +190,7 @@ CASES = [
 
 
 def plain(result: Any) -> Any:
-    """A result as the JSON that it came from, instants in the server's spelling."""
+    """Return the JSON document of a result, with dates as the server formats them."""
     if isinstance(result, bytes | str | list):
         return result
     document = to_dict(result)
@@ -201,12 +201,12 @@ def plain(result: Any) -> Any:
 async def test_operation_is_sent_and_decoded_as_the_reference_says(
     run: Any, call: Any, method: str, target: str, accept: str, body: Any, given: Any, result: Any
 ) -> None:
-    async def ask(session: Session) -> Any:
-        asked = call(session)
-        return await (asked.read() if isinstance(asked, h.FileDownload) else asked)
+    async def perform(session: Session) -> Any:
+        result = call(session)
+        return await (result.read() if isinstance(result, h.FileDownload) else result)
 
     raw = given if isinstance(given, bytes) else json.dumps(given).encode()
-    got, seen = await run(accept, raw, ask)
+    got, seen = await run(accept, raw, perform)
 
     assert (seen.method, seen.target) == (method, target)
     assert seen.headers.getall("Accept") == [accept]

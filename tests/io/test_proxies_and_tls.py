@@ -1,4 +1,4 @@
-"""How the aiohttp transport reaches a server: through proxies, over TLS, with a session of the caller's."""
+"""The aiohttp transport with proxies, with TLS, and with a given aiohttp session."""
 
 import asyncio
 import ssl
@@ -216,8 +216,8 @@ async def test_accept_encoding_names_only_supported_encodings(monkeypatch: pytes
             async with session(transport, server.url) as client:
                 await client.request("GET", "/x")
                 await client.request("GET", "/x", headers={"accept-encoding": "identity"})
-        asked = [request.header("accept-encoding") for request in server.requests]
-    assert asked == [["gzip, deflate"], ["identity"]] * 2
+        accepted = [request.header("accept-encoding") for request in server.requests]
+    assert accepted == [["gzip, deflate"], ["identity"]] * 2
 
 
 async def test_closed_given_session_is_a_connection_error() -> None:

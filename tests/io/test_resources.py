@@ -1,4 +1,4 @@
-"""The methods that people call and the operations behind them say the same."""
+"""Methods of resources agree with their operations; arguments are checked; requests are cached."""
 
 import asyncio
 import inspect
@@ -54,12 +54,12 @@ def test_every_argument_is_documented(method: Any, operation: Any) -> None:
             assert f"\n    {name}: " in (inspect.getdoc(method) or ""), name
 
 
-def answers(request: Request) -> Response:
+def not_found(request: Request) -> Response:
     return Response(404)
 
 
 async def test_json_methods_return_coroutines_and_streams_return_objects() -> None:
-    async with Session(api_key="key", transport=MemoryTransport(answers)) as session:
+    async with Session(api_key="key", transport=MemoryTransport(not_found)) as session:
         coroutine = session.workers.create(input="x")
         assert inspect.iscoroutine(coroutine)
         task = asyncio.create_task(coroutine)
@@ -71,7 +71,7 @@ async def test_json_methods_return_coroutines_and_streams_return_objects() -> No
 
 
 async def test_forgotten_await_warns() -> None:
-    async with Session(api_key="key", transport=MemoryTransport(answers)) as session:
+    async with Session(api_key="key", transport=MemoryTransport(not_found)) as session:
         with pytest.warns(RuntimeWarning, match="never awaited"):
             session.workers.retrieve("w")
 
@@ -89,8 +89,8 @@ async def test_forgotten_await_warns() -> None:
         (lambda s: s.workers.schedules.create("w", input="x", when={"type": "daily"}), "'interval', not 'daily'"),
         (lambda s: s.workers.schedules.create("w", input="x", when=60), "when must be a When or a dict, not int"),
         (lambda s: s.workers.schedules.cancel(".", worker_id="w"), "schedule_id must not be '.'"),
-        (lambda s: s.stream(operations.ListSchedules("w")), "ListSchedules does not answer with a stream"),
-        (lambda s: s.download(operations.ListSchedules("w")), "ListSchedules does not answer with a file"),
+        (lambda s: s.stream(operations.ListSchedules("w")), "ListSchedules does not"),
+        (lambda s: s.download(operations.ListSchedules("w")), "ListSchedules does not"),
     ],
 )
 async def test_bad_arguments_are_refused_before_anything_is_sent(call: Any, words: str) -> None:
@@ -107,7 +107,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(call: Any, word
 
 @pytest.mark.parametrize("name", ["headers", "query", "body"])
 def test_options_that_are_not_mappings_are_refused(name: str) -> None:
-    session = Session(api_key="key", transport=MemoryTransport(answers))
+    session = Session(api_key="key", transport=MemoryTransport(not_found))
     for bad in ("a=1", [("a", "1")], 5):
         with pytest.raises(ConfigurationError, match=f"{name} must be a mapping"):
             session.with_options(**{name: bad})  # type: ignore[arg-type]
@@ -150,11 +150,11 @@ async def test_invalid_custom_requests_are_refused(method: str, path: str, words
 async def test_cached_requests_are_sent_like_new_ones() -> None:
     seen: list[Request] = []
 
-    def answer(request: Request) -> Response:
+    def respond(request: Request) -> Response:
         seen.append(request)
         return Response(200, {"Content-Type": "application/json"}, b'"w@example.com"')
 
-    session = Session(api_key="key", transport=MemoryTransport(answer), headers={"X-Own": "1"})
+    session = Session(api_key="key", transport=MemoryTransport(respond), headers={"X-Own": "1"})
     views = [session, session.with_options(headers={"X-View": "1"}), session.with_options(query={"a": 1})]
     for _ in range(3):
         for view in views:
@@ -180,8 +180,8 @@ def test_request_cache_distinguishes_method_and_headers() -> None:
 
 
 async def test_request_cache_is_bounded() -> None:
-    answer = Response(200, {"Content-Type": "application/json"}, b'"w@example.com"')
-    session = Session(api_key="key", transport=MemoryTransport(lambda _: answer))
+    response = Response(200, {"Content-Type": "application/json"}, b'"w@example.com"')
+    session = Session(api_key="key", transport=MemoryTransport(lambda _: response))
     for number in range(2 * calls._MOST_PREPARED):
         await session.workers.retrieve_email(f"w{number}")
     assert 0 < len(session._caller._prepared) <= calls._MOST_PREPARED
@@ -195,26 +195,26 @@ async def test_custom_requests_and_posts_are_not_cached() -> None:
 
 
 async def test_mapping_from_a_custom_transport_is_converted_to_headers() -> None:
-    class Answer:
+    class CustomResponse:
         status = 200
-        headers: Any = {"content-TYPE": "Application/JSON; charset=utf-8"}  # noqa: RUF012 - nobody changes it
+        headers: Any = {"content-TYPE": "Application/JSON; charset=utf-8"}  # noqa: RUF012 - it is not modified
 
         def __init__(self) -> None:
-            self.pieces = [b"", b"{}"]
+            self.chunks = [b"", b"{}"]
 
         async def read_chunk(self) -> bytes:
-            return self.pieces.pop()
+            return self.chunks.pop()
 
         async def aclose(self) -> None:
             pass
 
-    class Anybodys:
-        async def open(self, url: object, request: Request, *, connect_timeout: object) -> Answer:
-            return Answer()
+    class CustomTransport:
+        async def open(self, url: object, request: Request, *, connect_timeout: object) -> CustomResponse:
+            return CustomResponse()
 
         async def aclose(self) -> None:
             pass
 
-    response = await Session(api_key="key", transport=Anybodys()).request("GET", "/x")
+    response = await Session(api_key="key", transport=CustomTransport()).request("GET", "/x")
     assert isinstance(response.headers, Headers)
     assert response.media_type == "application/json"

@@ -145,7 +145,7 @@ def test_timed_out_post_is_not_retried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("response", "error"),
     [
         (Response(404), NotFoundError),
         (Response(301, {"Location": "/"}), APIStatusError),
@@ -155,9 +155,9 @@ def test_timed_out_post_is_not_retried() -> None:
         (Response(500, {"x-should-retry": "false"}), InternalServerError),
     ],
 )
-def test_permanent_failure_is_not_retried(answer: Response, error: type[APIError]) -> None:
+def test_permanent_failure_is_not_retried(response: Response, error: type[APIError]) -> None:
     async def main() -> None:
-        service = Service(answer)
+        service = Service(response)
         async with service.session() as session:
             with pytest.raises(error):
                 await get(session)
@@ -203,15 +203,15 @@ def test_idempotency_key_is_sent_with_every_attempt_of_its_call_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "body",
     [
         lambda request: truncated(b'{"message": "wh'),
         lambda request: iter([b"x" * 2**16] * 100),
     ],
 )
-def test_error_status_is_raised_even_if_its_body_fails(answer: Any) -> None:
+def test_error_status_is_raised_even_if_its_body_fails(body: Any) -> None:
     async def main() -> None:
-        service = Service(lambda request: StreamingResponse(409, {"Retry-After": "3"}, answer(request)))
+        service = Service(lambda request: StreamingResponse(409, {"Retry-After": "3"}, body(request)))
         async with service.session(max_body_size=10_000) as session:
             with pytest.raises(ConflictError) as caught:
                 await post(session)

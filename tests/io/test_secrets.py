@@ -21,13 +21,13 @@ from handinger_async.transports.aiohttp import AiohttpTransport
 from .wire import Clock, ObservedTransport, WireRequest, chunked, forever, reset, response, wire_server
 
 KEY = "sk-canary-1234567890"
-PROMPT = "prompt-canary: what the user asks"
-ANSWER = "answer-canary: what the worker says"
+PROMPT = "prompt-canary: the user's input"
+OUTPUT = "output-canary: the worker's output"
 REFUSAL = response(b'{"message": "no"}', status="401 Unauthorized")
 
 
 def shown(error: BaseException) -> str:
-    """All that a debugger, a log or an error tracker may show of an exception."""
+    """Return all that a debugger, a log or an error tracker may show of an exception."""
     seen: list[BaseException] = []
     todo: list[BaseException | None] = [error]
     text = []
@@ -120,7 +120,7 @@ async def test_no_failure_on_the_wire_shows_the_key(
             error = caught
             text = shown(error)
         else:
-            assert call is CALLS[3]  # to a download, nonsense is a file
+            assert call is CALLS[3]  # a download takes any body
             text = ""
     assert server.requests[0].header("authorization") == [f"Bearer {KEY}"]
     for attempt in attempts:
@@ -213,15 +213,15 @@ async def test_prompts_and_responses_are_not_logged(caplog: pytest.LogCaptureFix
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         if request.header("accept") == ["text/event-stream"]:
-            writer.write(chunked(f"data: {ANSWER}\n\n".encode()))
+            writer.write(chunked(f"data: {OUTPUT}\n\n".encode()))
         elif request.method == "POST":
-            writer.write(response(f'{{"message": "{ANSWER}"}}'.encode(), status="422 No"))
+            writer.write(response(f'{{"message": "{OUTPUT}"}}'.encode(), status="422 No"))
         else:
-            writer.write(response(f'{{"id": "{ANSWER}"}}'.encode()))
+            writer.write(response(f'{{"id": "{OUTPUT}"}}'.encode()))
 
     async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
         async with session.workers.create(input=PROMPT, stream=True) as events:
-            assert [str(event) async for event in events] == [ANSWER]
+            assert [str(event) async for event in events] == [OUTPUT]
         for operation in (CreateWorker(input=PROMPT), RetrieveWorker("w")):
             with pytest.raises(APIError):
                 await session.send(operation)
@@ -230,11 +230,11 @@ async def test_prompts_and_responses_are_not_logged(caplog: pytest.LogCaptureFix
     everything = caplog.text + "".join(repr(vars(record)) for record in caplog.records if record.name != "asyncio")
     assert KEY not in everything
     assert PROMPT not in caplog.text
-    assert ANSWER not in caplog.text
+    assert OUTPUT not in caplog.text
 
 
 def test_printed_traceback_does_not_show_the_key() -> None:
-    """The last line of defence: a program that dies prints the traceback, with nothing in it."""
+    """A program that ends with an exception prints its traceback."""
     stream = io.StringIO()
     try:
         Session(api_key=f"{KEY}\n")

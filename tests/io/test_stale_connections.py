@@ -1,4 +1,4 @@
-"""What tells whether a server has hung up, at once and without the event loop, and how long requests wait for that."""
+"""Detection of stale connections without the event loop, and its effect on requests."""
 
 import asyncio
 import errno
@@ -21,13 +21,13 @@ from handinger_async.transports.aiohttp import AiohttpTransport
 from .wire import HANG_GUARD, WireRequest, half_close, response, wire_server
 
 ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has epoll")
 
 
 @contextmanager
-def connected(hangups: Hangups) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Our end of a connection, which is watched, and the other."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, closing(hangups.new_socket(ADDRESS)) as ours:
+def connected(stale: Hangups) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Return our watched end of a connection, and the peer's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, closing(stale.new_socket(ADDRESS)) as ours:
         ours.connect(listener.getsockname())
         with closing(listener.accept()[0]) as other:
             yield ours, other
@@ -35,47 +35,48 @@ def connected(hangups: Hangups) -> Iterator[tuple[socket.socket, socket.socket]]
 
 @on_linux
 def test_closed_peer_is_reported_until_our_socket_is_closed() -> None:
-    with Hangups() as hangups:
-        assert not hangups.possible()
-        with connected(hangups) as (ours, other), connected(hangups):
-            assert not hangups.possible()
-            half_close(other)
-            assert hangups.possible()
-            assert hangups.possible()
+    with Hangups() as stale:
+        assert not stale.possible()
+        with connected(stale) as (ours, peer), connected(stale):
+            assert not stale.possible()
+            half_close(peer)
+            peer.close()
+            assert stale.possible()
+            assert stale.possible()
             ours.close()
-            assert not hangups.possible()
+            assert not stale.possible()
 
 
 @on_linux
 def test_half_closed_peer_is_reported_as_stale() -> None:
-    with Hangups() as hangups, connected(hangups) as (_, other):
-        half_close(other)
-        assert hangups.possible()
+    with Hangups() as stale, connected(stale) as (_, peer):
+        half_close(peer)
+        assert stale.possible()
 
 
 @on_linux
 def test_pending_data_is_not_reported_as_stale() -> None:
-    with Hangups() as hangups, connected(hangups) as (ours, other):
-        other.sendall(b"data")
+    with Hangups() as stale, connected(stale) as (ours, peer):
+        peer.sendall(b"data")
         assert ours.recv(1, socket.MSG_PEEK)
-        assert not hangups.possible()
+        assert not stale.possible()
 
 
 @on_linux
 def test_closing_releases_the_epoll_descriptor() -> None:
-    with Hangups() as hangups:
-        descriptor = hangups._epoll.fileno()
+    with Hangups() as stale:
+        descriptor = stale._epoll.fileno()
         os.fstat(descriptor)
     with pytest.raises(OSError, match="descriptor"):
         os.fstat(descriptor)
 
 
 def test_sockets_can_be_created_after_closing() -> None:
-    """A connection attempt may outlive the session that it was for."""
-    with Hangups() as hangups:
+    """A connection attempt may outlive its session."""
+    with Hangups() as stale:
         pass
-    with connected(hangups) as (_, other):
-        other.close()
+    with connected(stale) as (_, peer):
+        peer.close()
 
 
 def without_epoll() -> Any:
@@ -91,8 +92,8 @@ def test_without_epoll_a_stale_connection_is_always_possible(
     monkeypatch: pytest.MonkeyPatch, epoll: Callable[[], Any]
 ) -> None:
     monkeypatch.setattr(select, "epoll", epoll, raising=False)
-    with Hangups() as hangups, connected(hangups):
-        assert hangups.possible()
+    with Hangups() as stale, connected(stale):
+        assert stale.possible()
 
 
 @on_linux
@@ -108,14 +109,14 @@ def test_socket_that_cannot_be_watched_makes_stale_connections_possible(monkeypa
             pass
 
     monkeypatch.setattr(select, "epoll", Full)
-    with Hangups() as hangups:
-        assert not hangups.possible()
-        with connected(hangups) as (ours, _):
-            assert hangups.possible()
+    with Hangups() as stale:
+        assert not stale.possible()
+        with connected(stale) as (ours, _):
+            assert stale.possible()
             assert ours.fileno() > 0
 
 
-# What is made of it ###################################################################################################
+# Requests #############################################################################################################
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -159,17 +160,17 @@ async def test_request_waits_an_iteration_only_for_concurrent_requests(
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(response(b"{}"))
 
-    turns, sent = 0, []
+    iteration, sent = 0, []
     real = aiohttp.ClientSession.request
 
     def request(*args: Any, **kwargs: Any) -> Any:
-        sent.append(turns)
+        sent.append(iteration)
         return real(*args, **kwargs)
 
     async def count() -> None:
-        nonlocal turns
+        nonlocal iteration
         while True:
-            turns += 1
+            iteration += 1
             await asyncio.sleep(0)
 
     monkeypatch.setattr(aiohttp.ClientSession, "request", request)
@@ -179,11 +180,11 @@ async def test_request_waits_an_iteration_only_for_concurrent_requests(
         for together in (1, 3, 1):
             sent.clear()
             await asyncio.sleep(0)
-            before = turns
+            before = iteration
             async with asyncio.TaskGroup() as group:
                 for _ in range(together):
                     group.create_task(session.request("GET", "/x"))
             first, *others = sent
-            assert first - before <= 1  # the turn in which the tasks begin
-            assert all(turn == first + 1 for turn in others)
+            assert first - before <= 1  # the iteration in which the tasks begin
+            assert all(number == first + 1 for number in others)
         counting.cancel()

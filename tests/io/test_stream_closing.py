@@ -22,7 +22,7 @@ from .service import Service, event_stream, read_events, silent, truncated
 
 
 class Body:
-    """A body that never ends, and knows whether it was closed."""
+    """A body that never ends and records its closing."""
 
     def __init__(self) -> None:
         self.closed = False

@@ -36,7 +36,7 @@ WHOLE = ["one", "two\nlines", "no id of its own", "nor has this", "é", "five"]
 
 
 def blocks_after(last_event_id: str | None) -> list[bytes]:
-    """The rest of the script, as a server sends it that honours Last-Event-ID."""
+    """Return the rest of the script, as a server sends it that honours Last-Event-ID."""
     if last_event_id is None:
         return SCRIPT
     at = next(i for i, block in enumerate(SCRIPT) if block.startswith(b"id: " + last_event_id.encode()))
@@ -47,16 +47,16 @@ def honours(request: Request) -> bytes:
     return b"".join(blocks_after(request.headers.get("last-event-id")))
 
 
-def begins_anew(request: Request) -> bytes:
+def replays_all(request: Request) -> bytes:
     return b"".join(SCRIPT)
 
 
-def begins_somewhere(request: Request) -> bytes:
-    """Keeps only the last blocks, and sends all of them."""
+def replays_some(request: Request) -> bytes:
+    """Return the last blocks, which are all that this server keeps."""
     return b"".join(SCRIPT if request.headers.get("last-event-id") in (None, "1") else SCRIPT[3:])
 
 
-@pytest.mark.parametrize("body_for", [honours, begins_anew, begins_somewhere])
+@pytest.mark.parametrize("body_for", [honours, replays_all, replays_some])
 @pytest.mark.parametrize("drops", [1, 2])
 def test_drop_at_any_byte_loses_and_repeats_no_event(body_for: Callable[[Request], bytes], drops: int) -> None:
     total = len(b"".join(SCRIPT))
@@ -65,12 +65,12 @@ def test_drop_at_any_byte_loses_and_repeats_no_event(body_for: Callable[[Request
     async def main(*at: int) -> None:
         cuts = iter(at)
 
-        def answer(request: Request) -> Answer:
+        def respond(request: Request) -> Answer:
             body = body_for(request)
             place = next(cuts, None)
             return event_stream([body] if place is None or place >= len(body) else truncated(body[:place]))
 
-        service = Service(answer)
+        service = Service(respond)
         async with service.session() as session:
             stream = session.workers.stream_updates("w")
             if at[0] < first_id:
@@ -148,17 +148,17 @@ def test_new_event_id_resets_the_reconnect_counter() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Response(404), Response(401), Response(200, {"Content-Type": "text/html"}, b"<html>")]
+    "response", [Response(404), Response(401), Response(200, {"Content-Type": "text/html"}, b"<html>")]
 )
-def test_permanent_failure_ends_the_reconnections(answer: Response) -> None:
+def test_permanent_failure_ends_the_reconnections(response: Response) -> None:
     async def main() -> None:
-        service = Service(event_stream(truncated(b"id: 1\ndata: a\n\n")), answer)
+        service = Service(event_stream(truncated(b"id: 1\ndata: a\n\n")), response)
         async with service.session() as session:
             with pytest.raises(StreamInterruptedError) as caught:
                 await read_events(session.workers.stream_updates("w"))
         assert len(service.requests) == 2
         assert caught.value.__cause__ is not None
-        assert caught.value.__cause__.response.status == answer.status  # type: ignore[attr-defined]
+        assert caught.value.__cause__.response.status == response.status  # type: ignore[attr-defined]
 
     run(main())
 
@@ -226,14 +226,16 @@ def test_replay_that_ends_too_early_is_an_interruption() -> None:
             lambda request: event_stream([b"id: 1\ndata: a\n\n"]),
         )
         async with service.session() as session:
-            with pytest.raises(StreamInterruptedError, match="began anew"):
+            with pytest.raises(StreamInterruptedError) as caught:
                 await read_events(session.workers.stream_updates("w"))
+        assert isinstance(caught.value.__cause__, APIConnectionError)
+        assert (caught.value.last_event_id, caught.value.events_seen) == ("3", 3)
 
     run(main())
 
 
 def test_long_stream_is_resumed_in_bounded_memory() -> None:
-    """Even where the server begins anew after far more events than are remembered."""
+    """Also if the server replays far more events than are remembered."""
 
     def block(number: int) -> bytes:
         return b"id: %d\ndata: %d\n\n" % (number, number)

@@ -1,4 +1,4 @@
-"""Timeouts: each holds, over all that it is said to, and none where there is none; on virtual time, once for real."""
+"""Timeouts: the scope of each, on virtual time and on sockets."""
 
 import asyncio
 import math
@@ -89,7 +89,7 @@ def test_attempt_without_a_response_times_out_and_is_retried(call: Callable[[Ses
     async def main() -> None:
         service = Service(FOREVER)
         async with service.session(timeouts=Timeouts(attempt=7), retry=RetryPolicy(initial_delay=0)) as session:
-            with pytest.raises(APITimeoutError, match="within 7 s"):
+            with pytest.raises(APITimeoutError, match=r"\b7 s\b"):
                 await call(session)
         assert service.times == [0, 7, 14]
         assert now() == 21
@@ -129,24 +129,24 @@ def test_idle_timeout_ends_a_silent_body(call: Callable[[Session], Any]) -> None
     async def main() -> None:
         service = Service(StreamingResponse(200, SSE, chunks()))
         async with service.session(retry=once, timeouts=Timeouts(idle=10)) as session:
-            with pytest.raises(APIConnectionError, match="no byte within 10 s"):
+            with pytest.raises(APIConnectionError, match=r"\b10 s\b"):
                 await call(session)
         assert now() == 19
 
     run(main())
 
 
-# Everything together ##################################################################################################
+# The deadline #########################################################################################################
 
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [FOREVER, lambda request: trickle(b"x:" * 500, headers=SSE), lambda request: trickle(b"x" * 1000, 500)],
 )
-def test_deadline_covers_headers_and_body(call: Callable[[Session], Any], answer: Any) -> None:
+def test_deadline_covers_headers_and_body(call: Callable[[Session], Any], response: Any) -> None:
     async def main() -> None:
-        service = Service(answer)
+        service = Service(response)
         async with service.session(timeouts=Timeouts(attempt=None, idle=None, deadline=30)) as session:
             with pytest.raises((APITimeoutError, StreamInterruptedError)) as caught:
                 await call(session)
@@ -222,7 +222,7 @@ def test_slow_save_ends_at_the_deadline(tmp_path: Path) -> None:
     run(main())
 
 
-# For real #############################################################################################################
+# On sockets ###########################################################################################################
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -252,7 +252,7 @@ async def test_deadline_ends_a_trickled_response_on_a_socket(call: Callable[[Ses
 
 
 async def test_connect_timeout_means_the_request_was_not_sent() -> None:
-    """A listener whose backlog is full does not answer a further SYN."""
+    """A listener whose backlog is full ignores a further SYN; the timeout expires on any machine."""
     import socket
 
     with socket.socket() as listener:

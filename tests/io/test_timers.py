@@ -114,7 +114,7 @@ def test_timer_is_rescheduled_for_waits_that_began_later() -> None:
 
         async def one(begin: float) -> float:
             await asyncio.sleep(begin)
-            with pytest.raises(APITimeoutError, match="There was no thing within 10 s"):
+            with pytest.raises(APITimeoutError, match=r"\bthing\b.*\b10 s\b|\b10 s\b.*\bthing\b"):
                 await limits.wait(forever(), 10, None, "thing")
             return now()
 
@@ -242,7 +242,7 @@ def test_clock_set_back_does_not_delay_later_timeouts() -> None:
         assert loop.time() == 10
         failures: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, context: failures.append(context))
-        await asyncio.sleep(2e6)  # the first timer rings, for nothing
+        await asyncio.sleep(2e6)  # the first timer fires without effect
         assert not failures
 
     with asyncio.Runner(loop_factory=Clock) as runner:
