@@ -16,7 +16,7 @@ from handinger_async import (
     Timeouts,
 )
 from handinger_async.http import Request, Response
-from handinger_async.testing.virtual_time import run
+from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 from handinger_async.transports.memory import Answer
 
 from .service import Service, event_stream, read_events, truncated
@@ -79,9 +79,10 @@ def test_drop_at_any_byte_loses_and_repeats_no_event(body_for: Callable[[Request
             else:
                 assert await read_events(stream) == WHOLE, at
 
-    for first in range(total):
-        for second in [()] if drops == 1 or first < first_id else [(n,) for n in range(0, total, 19)]:
-            run(main(first, *second))
+    with asyncio.Runner(debug=False, loop_factory=VirtualTimeLoop) as runner:  # debug mode takes ten times as long
+        for first in range(total):
+            for second in [()] if drops == 1 or first < first_id else [(n,) for n in range(0, total, 19)]:
+                runner.run(main(first, *second))
 
 
 def test_delay_is_that_of_the_server_or_else_of_the_policy() -> None:
@@ -229,7 +230,7 @@ def test_replay_that_ends_too_early_is_an_interruption() -> None:
             with pytest.raises(StreamInterruptedError) as caught:
                 await read_events(session.workers.stream_updates("w"))
         assert isinstance(caught.value.__cause__, APIConnectionError)
-        assert (caught.value.last_event_id, caught.value.events_seen) == ("3", 3)
+        assert caught.value.events_seen == 3
 
     run(main())
 
@@ -237,12 +238,12 @@ def test_replay_that_ends_too_early_is_an_interruption() -> None:
 def test_long_stream_is_resumed_in_bounded_memory() -> None:
     """Also if the server replays far more events than are remembered."""
 
-    def block(number: int) -> bytes:
-        return b"id: %d\ndata: %d\n\n" % (number, number)
+    def block(start: int) -> bytes:
+        return b"".join(b"id: %d\ndata: %d\n\n" % (number, number) for number in range(start, start + 10))
 
     async def main() -> None:
-        whole = [block(number) for number in range(5000)]
-        service = Service(event_stream(truncated(*whole[:4000])), event_stream(whole))
+        whole = [block(start) for start in range(0, 5000, 10)]
+        service = Service(event_stream(truncated(*whole[:400])), event_stream(whole))
         async with service.session() as session, session.workers.stream_updates("w") as events:
             got = [int(event.data) async for event in events]
             history = events._history
