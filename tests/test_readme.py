@@ -14,7 +14,7 @@ README = (ROOT / "README.rst").read_text(encoding="utf-8")
 GUIDES = sorted(path for path in (ROOT / "docs").rglob("*.rst") if "code-block:: python" in path.read_text())
 
 
-def test_the_tour_runs_and_covers_every_operation(capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_snippets_run_and_cover_every_operation(capsys: pytest.CaptureFixture[str]) -> None:
     calls = set(re.findall(r"session\.workers\.((?:schedules\.)?\w+)\(", README))
     assert calls >= {
         "create",
@@ -38,11 +38,11 @@ def test_the_tour_runs_and_covers_every_operation(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
-def test_the_guides_run(guide: Path) -> None:
+def test_guide_snippets_run(guide: Path) -> None:
     run(run_readme.run(guide.read_text(encoding="utf-8"), guide.name))
 
 
-def test_the_two_commands_are_there_and_ci_runs_the_second() -> None:
+def test_readme_shows_two_commands_and_ci_runs_the_second() -> None:
     commands = re.findall(r"^   \$ (.+)$", README, re.MULTILINE)
     assert len(commands) == 2
     assert commands[0].endswith("""-m handinger_async "What's the weather today in Barcelona?\"""")

@@ -1,12 +1,14 @@
-"""Streams and what they say, as data. Each is fed whole, byte by byte, and in two pieces cut at every place."""
+"""Streams and their events. Each is fed whole, byte by byte, and in two chunks split at every position."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from handinger_async.sse import EventParser
+
 
 class Case(NamedTuple):
-    """A stream, its events as (data, event, id), and what remains known after it."""
+    """A stream, its events as (data, event, id), and the last event id and retry time after it."""
 
     name: str
     stream: bytes
@@ -15,8 +17,19 @@ class Case(NamedTuple):
     retry: int | None = None
 
 
+def splits(stream: bytes) -> list[list[bytes]]:
+    """Return the stream whole, byte by byte, and in two chunks split at every position."""
+    ways = [[stream], [stream[at : at + 1] for at in range(len(stream))]]
+    return ways + [[stream[:at], stream[at:]] for at in range(len(stream) + 1)]
+
+
+def feed(parser: EventParser, chunks: list[bytes]) -> list[tuple[str, str, str]]:
+    """Feed chunks to a parser; return the events as (data, event, id)."""
+    return [(event.data, event.event, event.id) for chunk in chunks for event in parser.feed(chunk)]
+
+
 def plain(*data: str) -> list[tuple[str, str, str]]:
-    """Events that have nothing but data."""
+    """Return events that have only data."""
     return [(text, "message", "") for text in data]
 
 
@@ -203,8 +216,8 @@ CASES = [
     # Encoding
     Case("not ASCII", "data: Grüße, 日本語, 🙂\n\n".encode(), plain("Grüße, 日本語, 🙂")),
     Case("an invalid byte", b"data: a\xffb\n\n", plain("a\ufffdb")),
-    Case("a sequence cut by a line end", b"data: \xe2\x82\ndata: \xf0\x9f\x99\r\n\n", plain("\ufffd\n\ufffd")),
-    Case("a sequence that goes on after a line end", b"data: \xe2\ndata: \x82\xac\n\n", plain("\ufffd\n\ufffd\ufffd")),
+    Case("a sequence split by a line end", b"data: \xe2\x82\ndata: \xf0\x9f\x99\r\n\n", plain("\ufffd\n\ufffd")),
+    Case("a sequence continued after a line end", b"data: \xe2\ndata: \x82\xac\n\n", plain("\ufffd\n\ufffd\ufffd")),
     Case("overlong and surrogate forms", b"data: \xc0\x8a\xed\xa0\x80\n\n", plain("\ufffd" * 5)),
     Case("an invalid byte in a name", b"dat\xff: a\n\n", []),
     # The end

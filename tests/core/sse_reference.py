@@ -1,4 +1,4 @@
-"""The event-stream rules, written from their text as plainly as can be: slow, and easy to check by reading.
+"""Reference parser: the event-stream rules transcribed from the specification. Slow, and easy to check by reading.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -13,24 +13,24 @@ MAX_RETRY = 10**15
 
 @dataclass
 class Outcome:
-    """What a stream has said when all of its bytes are in."""
+    """The outcome of parsing a whole stream."""
 
     events: list[tuple[str, str, str]] = field(default_factory=list)  # data, event, id
     last_event_id: str = ""
     retry: int | None = None
     pending: int = 0  # bytes of the unfinished event
-    truncated: bool = False  # it holds data
-    too_large: bool = False  # an event was larger than the limit, and nothing after it was read
+    truncated: bool = False  # the unfinished event has data
+    too_large: bool = False  # an event exceeded the limit; parsing stopped there
 
 
 def lines_of(text: str) -> tuple[list[str], str]:
-    """Split at CRLF, LF and CR into the lines that have ended, and the one that has not."""
+    """Split at CRLF, LF and CR; return the terminated lines and the unterminated one."""
     ended: list[str] = []
     line = ""
     previous = ""
     for char in text:
         if char == "\n" and previous == "\r":
-            pass  # it belongs to the CR before it
+            pass  # part of the preceding CRLF
         elif char in "\r\n":
             ended.append(line)
             line = ""
@@ -41,13 +41,13 @@ def lines_of(text: str) -> tuple[list[str], str]:
 
 
 def parse(stream: bytes, limit: float = float("inf"), *, last_event_id: str = "", retry: int | None = None) -> Outcome:
-    """Read a whole stream.
+    """Parse a whole stream.
 
     Args:
         stream: Its bytes.
-        limit: The most bytes that the lines of an event may have: comments count nothing, a line end counts one.
-        last_event_id: What is known of the streams before this one.
-        retry: That too, in milliseconds.
+        limit: The size limit of an event, in bytes: comments do not count, a line end counts one.
+        last_event_id: The last event id of the stream before this one.
+        retry: The retry time from the stream before this one, in milliseconds.
 
     Returns:
         The outcome.
@@ -55,12 +55,12 @@ def parse(stream: bytes, limit: float = float("inf"), *, last_event_id: str = ""
     if stream.startswith(BOM):
         stream = stream[3:]
     ended, unfinished = lines_of(stream.decode("utf-8", "replace"))
-    raw_ended, raw_unfinished = lines_of(stream.decode("latin-1"))  # the same lines, a character a byte
+    raw_ended, raw_unfinished = lines_of(stream.decode("latin-1"))  # the same lines, one character per byte
     out = Outcome(last_event_id=last_event_id, retry=retry)
     data = event = ""
     last_id = last_event_id
     size = 0
-    held: list[str] = []
+    pending_lines: list[str] = []
 
     for line, raw in zip(ended, raw_ended, strict=True):
         if line == "":
@@ -70,12 +70,12 @@ def parse(stream: bytes, limit: float = float("inf"), *, last_event_id: str = ""
                 out.events.append((data[:-1], event or "message", last_id))
             data = event = ""
             size = 0
-            held = []
+            pending_lines = []
             continue
         if line.startswith(":"):
             continue
         size += len(raw) + 1
-        held.append(raw)
+        pending_lines.append(raw)
         if size > limit:
             out.too_large = True
             return out
@@ -95,15 +95,15 @@ def parse(stream: bytes, limit: float = float("inf"), *, last_event_id: str = ""
 
     if not unfinished.startswith(":"):
         size += len(raw_unfinished)
-        held.append(raw_unfinished)
+        pending_lines.append(raw_unfinished)
     if size > limit:
         out.too_large = True
         return out
-    out.retry = retry  # this field counts at once, the id only when its event is complete
+    out.retry = retry  # `retry` takes effect at once, `id` only with its event
     out.pending = size
     if unfinished and "data".startswith(unfinished):
         out.truncated = True
-    for line in held:
+    for line in pending_lines:
         if line == "data" or line.startswith("data:"):
             out.truncated = True
     return out

@@ -1,4 +1,4 @@
-"""What an import brings with it, and what the package says that it holds."""
+"""The modules that an import loads, and the names that the package exports."""
 
 import subprocess
 import sys
@@ -15,36 +15,36 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(program: str) -> str:
-    """Run ``program`` in an interpreter of its own; return what it prints."""
+    """Run a program in a new interpreter; return its output."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def imported_by(statement: str) -> set[str]:
-    """Return the top-level modules that ``statement`` brings in, beside those of a bare interpreter."""
+    """Return the top-level modules that a statement loads, without those of a bare interpreter."""
     program = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
     return {name.partition(".")[0] for name in run(program).split()}
 
 
-def test_importing_the_package_costs_next_to_nothing() -> None:
-    brought = imported_by("import handinger_async")
-    assert not brought & {"asyncio", "aiohttp", "typing", "logging", "attrs", "attr", "cattrs", "json", "orjson"}
-    assert brought == {"handinger_async"}
+def test_importing_the_package_imports_no_other_module() -> None:
+    imported = imported_by("import handinger_async")
+    assert not imported & {"asyncio", "aiohttp", "typing", "logging", "attrs", "attr", "cattrs", "json", "orjson"}
+    assert imported == {"handinger_async"}
 
 
 @pytest.mark.parametrize("module", CORE)
-def test_the_core_needs_no_event_loop(module: str) -> None:
-    brought = imported_by(f"import handinger_async.{module}")
-    assert not brought & {"asyncio", "aiohttp", "socket", "ssl", "hypothesis"}
+def test_core_module_imports_no_event_loop_and_no_network(module: str) -> None:
+    imported = imported_by(f"import handinger_async.{module}")
+    assert not imported & {"asyncio", "aiohttp", "socket", "ssl", "hypothesis"}
 
 
-def test_aiohttp_comes_with_its_transport_alone() -> None:
+def test_public_names_do_not_import_aiohttp() -> None:
     names = "from handinger_async import *; import handinger_async.transports, handinger_async.transports.memory"
     assert "aiohttp" not in imported_by(names)
 
 
-def test_nothing_sets_up_logging() -> None:
+def test_import_configures_no_logging() -> None:
     program = (
         "import logging; from handinger_async import *;"
         "print(logging.root.handlers, [name for name, logger in logging.root.manager.loggerDict.items()"
@@ -53,7 +53,7 @@ def test_nothing_sets_up_logging() -> None:
     assert run(program).strip() == "[] []"
 
 
-def test_a_name_is_imported_when_it_is_first_used() -> None:
+def test_public_name_is_imported_on_first_use() -> None:
     program = (
         "import sys, handinger_async as h; assert 'handinger_async.codec' not in sys.modules;"
         "h.to_dict; assert 'handinger_async.codec' in sys.modules; assert 'to_dict' in vars(h);"
@@ -63,20 +63,20 @@ def test_a_name_is_imported_when_it_is_first_used() -> None:
 
 
 @pytest.mark.parametrize("name", handinger_async.__all__)
-def test_every_public_name_is_there(name: str) -> None:
+def test_public_name_exists(name: str) -> None:
     assert getattr(handinger_async, name) is not None
     assert name in dir(handinger_async)
 
 
-def test_other_names_are_not() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
         handinger_async.Sesion  # noqa: B018
     with pytest.raises(ImportError):
         from handinger_async import Sesion  # noqa: F401
 
 
-def test_type_checkers_see_the_names_that_the_package_gives() -> None:
-    """Each name is imported, under TYPE_CHECKING, from the module that it comes from at run time."""
+def test_type_checkers_see_the_objects_of_run_time() -> None:
+    """Under TYPE_CHECKING each name is imported from the module that defines it at run time."""
     source = Path(handinger_async.__file__).read_text()
     program = source.replace("TYPE_CHECKING = False", "TYPE_CHECKING = True").partition("_HOMES")[0]
     names: dict[str, object] = {"__name__": "handinger_async", "__package__": "handinger_async"}
@@ -86,7 +86,7 @@ def test_type_checkers_see_the_names_that_the_package_gives() -> None:
     assert [name for name in names if name[0].isalpha() and name not in handinger_async.__all__] == ["TYPE_CHECKING"]
 
 
-def test_every_public_exception_is_in_the_package() -> None:
+def test_package_exports_every_exception() -> None:
     tree = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert tree == set(errors.__all__)
     assert tree <= set(handinger_async.__all__)
@@ -110,15 +110,15 @@ def constants_first(name: str) -> tuple[bool, bool, str]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_all_is_sorted_and_true(name: str) -> None:
+def test_all_is_sorted_and_every_name_exists(name: str) -> None:
     module = import_module(name)
     assert module.__all__ == sorted(set(module.__all__), key=constants_first)
-    if name != "handinger_async.testing":  # its names come with aiohttp
+    if name != "handinger_async.testing":  # its names import aiohttp
         assert all(hasattr(module, public) for public in module.__all__)
 
 
-def test_the_strategies_say_what_they_need() -> None:
-    """Where Hypothesis is not installed, the error is ours and says how to get it."""
+def test_strategies_without_hypothesis_raise_an_error_with_the_fix() -> None:
+    """Without Hypothesis, the error is a ConfigurationError with the command that installs it."""
     program = (
         "import sys; sys.modules['hypothesis'] = None\n"
         "from handinger_async import ConfigurationError\n"

@@ -1,4 +1,4 @@
-"""JSON with orjson and without it: the same results, whatever the document."""
+"""JSON with orjson and with the standard library: the same results for any document."""
 
 import dataclasses
 import enum
@@ -20,7 +20,7 @@ orjson = pytest.importorskip("orjson")
 
 
 def both(function: Any, argument: Any) -> Any:
-    """Call ``function`` with orjson and without it; return what both gave: a value, or the class of an error."""
+    """Call a function with orjson and without it; return the common outcome: a value, or the class of an error."""
     outcomes = []
     for module in (orjson, None):
         with pytest.MonkeyPatch.context() as patch:
@@ -30,7 +30,7 @@ def both(function: Any, argument: Any) -> Any:
             except (ValueError, TypeError) as error:
                 outcomes.append(("raised", TypeError if isinstance(error, TypeError) else ValueError))
     fast, slow = outcomes
-    assert repr(fast) == repr(slow)  # tells 1 from 1.0 and from True, and 0.0 from -0.0
+    assert repr(fast) == repr(slow)  # distinguishes 1, 1.0 and True, and 0.0 and -0.0
     return fast[1]
 
 
@@ -44,11 +44,11 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 
-# Reading ##############################################################################################################
+# Parsing ##############################################################################################################
 
 
 @given(VALUES)
-def test_a_document_reads_the_same(value: Any) -> None:
+def test_document_parses_the_same(value: Any) -> None:
     try:
         document = json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -59,11 +59,11 @@ def test_a_document_reads_the_same(value: Any) -> None:
 
 TOKENS = rb"""{ } [ ] , : " "a" "\u d83d \ - + . 0 1 e E 9999999999999999999 null true false NaN Infinity // '"""
 OTHERS = [b" ", b"\n", b"\x0b", b"\0", b"\x7f", b"\xff", b"\xc3\xa9", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xc2\xa0"]
-PIECES = st.sampled_from([*TOKENS.split(), *OTHERS])
+FRAGMENTS = st.sampled_from([*TOKENS.split(), *OTHERS])
 
 
-@given(st.binary() | st.lists(PIECES, max_size=8).map(b"".join))
-def test_hostile_bytes_read_the_same(document: bytes) -> None:
+@given(st.binary() | st.lists(FRAGMENTS, max_size=8).map(b"".join))
+def test_arbitrary_bytes_parse_the_same(document: bytes) -> None:
     both(loads, document)
 
 
@@ -82,7 +82,7 @@ def test_hostile_bytes_read_the_same(document: bytes) -> None:
 @example(b"1" * 310)
 @example(b"1" * 5000)
 @example(b"0.1" + b"0" * 5000 + b"1")
-def test_numbers_read_the_same(document: bytes) -> None:
+def test_numbers_parse_the_same(document: bytes) -> None:
     number = both(loads, document)
     assert number is ValueError or math.isfinite(number)
 
@@ -114,13 +114,13 @@ def test_numbers_read_the_same(document: bytes) -> None:
         (b'{"a":' * 100_000, ValueError),
     ],
 )
-def test_edges_read_the_same(document: bytes, value: Any) -> None:
+def test_edge_cases_parse_the_same(document: bytes, value: Any) -> None:
     read = both(loads, document)
     assert value is None or read == value
 
 
 @pytest.mark.parametrize("document", [b"{", b"\xff", b"", b'{"a": 1e999}'])
-def test_an_error_reads_the_same(document: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parse_error_has_the_same_message(document: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = set()
     for module in (orjson, None):
         monkeypatch.setattr(_json, "orjson", module)
@@ -130,10 +130,10 @@ def test_an_error_reads_the_same(document: bytes, monkeypatch: pytest.MonkeyPatc
     assert len(texts) == 1
 
 
-# Writing ##############################################################################################################
+# Serializing ##########################################################################################################
 
 
-def write_and_read(value: Any) -> Any:
+def dump_and_load(value: Any) -> Any:
     return json.loads(dumps(value))
 
 
@@ -142,12 +142,12 @@ def write_and_read(value: Any) -> Any:
 @example([None, math.inf])
 @example({1: 2, None: 3, False: 4, 1.5: 5})
 @example([2**64, -(2**63) - 1])
-def test_a_value_writes_the_same(value: Any) -> None:
-    both(write_and_read, value)
+def test_value_serializes_the_same(value: Any) -> None:
+    both(dump_and_load, value)
 
 
 @given(json_values())
-def test_reading_undoes_writing(value: Any) -> None:
+def test_loads_undoes_dumps(value: Any) -> None:
     assert loads(dumps(value)) == value
 
 
@@ -187,7 +187,7 @@ class Number(enum.IntEnum):
         ({1: 2}, '{"1":2}'),
     ],
 )
-def test_values_are_written_as(value: Any, written: str) -> None:
+def test_value_serializes_to_exact_bytes(value: Any, written: str) -> None:
     assert both(dumps, value) == written.encode()
 
 
@@ -199,7 +199,7 @@ class Point:
 @pytest.mark.parametrize(
     "value", [object(), {1, 2}, b"bytes", 1j, [object()], {"a": range(3)}, {(1,): 2}, json, time(1), Point(1)]
 )
-def test_what_json_does_not_know_is_a_type_error(value: Any) -> None:
+def test_unsupported_type_is_a_type_error(value: Any) -> None:
     assert both(dumps, value) is TypeError
 
 
@@ -219,7 +219,7 @@ def deep() -> list[Any]:
 @pytest.mark.parametrize(
     "make", [endless, deep, lambda: math.nan, lambda: [-math.inf], lambda: {"a": math.inf, "b": None}]
 )
-def test_what_json_cannot_say_is_a_value_error(make: Any) -> None:
+def test_unserializable_value_is_a_value_error(make: Any) -> None:
     value = make()
     for module in (orjson, None):
         with pytest.MonkeyPatch.context() as patch:
@@ -228,7 +228,7 @@ def test_what_json_cannot_say_is_a_value_error(make: Any) -> None:
                 dumps(value)
 
 
-def test_what_is_nested_as_deeply_as_people_nest_writes_the_same() -> None:
+def test_300_levels_of_nesting_serialize_the_same() -> None:
     value: Any = None
     for _ in range(300):
         value = [value]

@@ -1,4 +1,4 @@
-"""What is repeated, and when."""
+"""The retry policy: which requests are retried, and after which delay."""
 
 import math
 import time
@@ -17,26 +17,25 @@ WAIT = {"Retry-After": "7"}
 YES = {"x-should-retry": "true"}
 NO = {"x-should-retry": "false"}
 
-#: What became of a request; whether it is repeated where repeating is harmless (GET, DELETE, a POST with an idempotency
-#: key), and where it could double an effect (any other POST).
-#: fmt: off
+#: The outcome of an attempt; True if an idempotent request is retried (GET, DELETE, a POST with an idempotency key);
+#: True if any other POST is retried.
 TABLE: list[tuple[Response | APIConnectionError, bool, bool]] = [
-    # outcome                                                      harmless  POST
+    # outcome, idempotent, POST
     # nothing was sent: nothing can be doubled
     (APIConnectionError("refused", request_sent=False), True, True),
     (APITimeoutError("connecting", request_sent=False), True, True),
-    # the answer was lost: nobody knows what happened
+    # the response was lost: the effect is unknown
     (APIConnectionError("reset", request_sent=True), True, False),
-    (APITimeoutError("no answer", request_sent=True), True, False),
+    (APITimeoutError("no response", request_sent=True), True, False),
     (StreamInterruptedError(), True, False),
-    # the answer proves that nothing happened
+    # the response proves that nothing happened
     (Response(429), True, True),
     (Response(429, WAIT), True, True),
     (Response(503, WAIT), True, True),
     (Response(503, {"retry-after-ms": "7000"}), True, True),
     (Response(500, YES), True, True),
     (Response(400, YES), True, True),
-    # the answer says that something went wrong on the way
+    # the response reports a temporary failure
     (Response(408), True, False),
     (Response(408, WAIT), True, False),
     (Response(409), True, False),
@@ -48,7 +47,7 @@ TABLE: list[tuple[Response | APIConnectionError, bool, bool]] = [
     (Response(503, {"Retry-After": "soon"}), True, False),
     (Response(504), True, False),
     (Response(599), True, False),
-    # another try would be told the same
+    # another attempt would get the same response
     *(
         (Response(status), False, False)
         for status in (300, 304, 307, 400, 401, 402, 403, 404, 405, 410, 413, 422, 425, 451)
@@ -58,47 +57,46 @@ TABLE: list[tuple[Response | APIConnectionError, bool, bool]] = [
     (Response(429, NO), False, False),
     (Response(503, WAIT | NO), False, False),
     (Response(500, NO), False, False),
-    # the server asks for more time than there is
+    # the server asks for a longer delay than the limit
     (Response(429, {"Retry-After": "61"}), False, False),
     (Response(503, {"Retry-After": "61"}), False, False),
     (Response(500, {"Retry-After": "61"} | YES), False, False),
-    # it went well
+    # success
     (Response(200), False, False),
     (Response(200, YES), False, False),
     (Response(204, YES | WAIT), False, False),
 ]
-#: fmt: on
 
 
 def fixed() -> float:
     return 0.0
 
 
-@pytest.mark.parametrize(("outcome", "harmless", "post"), TABLE)
-def test_method_and_outcome_decide_whether_a_request_is_repeated(
-    outcome: Response | APIConnectionError, harmless: bool, post: bool
+@pytest.mark.parametrize(("outcome", "idempotent", "post"), TABLE)
+def test_method_and_outcome_decide_whether_a_request_is_retried(
+    outcome: Response | APIConnectionError, idempotent: bool, post: bool
 ) -> None:
     policy = RetryPolicy()
-    for request, repeated in [
-        (Request("GET", "/"), harmless),
-        (Request("DELETE", "/"), harmless),
-        (Request("HEAD", "/"), harmless),
-        (Request("OPTIONS", "/"), harmless),
-        (Request("PUT", "/"), harmless),
-        (Request("POST", "/", KEY), harmless),
-        (Request("POST", "/", {"idempotency-KEY": "k1"}), harmless),
-        (Request("PATCH", "/", KEY), harmless),
+    for request, retried in [
+        (Request("GET", "/"), idempotent),
+        (Request("DELETE", "/"), idempotent),
+        (Request("HEAD", "/"), idempotent),
+        (Request("OPTIONS", "/"), idempotent),
+        (Request("PUT", "/"), idempotent),
+        (Request("POST", "/", KEY), idempotent),
+        (Request("POST", "/", {"idempotency-KEY": "k1"}), idempotent),
+        (Request("PATCH", "/", KEY), idempotent),
         (Request("POST", "/"), post),
         (Request("PATCH", "/"), post),
         (Request("ANYTHING", "/"), post),
     ]:
-        assert (policy.delay(request, outcome, attempt=1) is not None) is repeated, request.method
+        assert (policy.delay(request, outcome, attempt=1) is not None) is retried, request.method
 
 
 @pytest.mark.parametrize(
     ("text", "advice"), [("TRUE", True), (" true ", True), ("False", False), ("1", None), ("", None)]
 )
-def test_advice_is_true_or_false_and_else_none(text: str, advice: bool | None) -> None:
+def test_x_should_retry_is_true_false_or_ignored(text: str, advice: bool | None) -> None:
     policy = RetryPolicy()
     headers = {"X-Should-Retry": text}
     assert (policy.delay(Request("GET", "/"), Response(500, headers), attempt=1) is not None) is (advice is not False)
@@ -106,7 +104,7 @@ def test_advice_is_true_or_false_and_else_none(text: str, advice: bool | None) -
 
 
 @pytest.mark.parametrize("max_retries", [0, 1, 2, 5])
-def test_a_request_is_repeated_max_retries_times(max_retries: int) -> None:
+def test_request_is_retried_max_retries_times(max_retries: int) -> None:
     policy = RetryPolicy(max_retries=max_retries)
     for outcome in (Response(500), Response(429, WAIT), APIConnectionError()):
         given_up = [policy.delay(Request("GET", "/"), outcome, attempt=attempt) is None for attempt in range(1, 8)]
@@ -116,7 +114,7 @@ def test_a_request_is_repeated_max_retries_times(max_retries: int) -> None:
 # Delays ###############################################################################################################
 
 
-def test_the_delay_doubles_up_to_its_limit() -> None:
+def test_delay_doubles_up_to_max_delay() -> None:
     policy = RetryPolicy(max_retries=100)
     delays = [policy.delay(Request("GET", "/"), Response(500), attempt=n, random=fixed) for n in range(1, 8)]
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
@@ -129,7 +127,9 @@ def test_the_delay_doubles_up_to_its_limit() -> None:
     st.floats(0, 1e300),
     st.floats(0, 1e300),
 )
-def test_jitter_takes_off_a_quarter_at_the_most(attempt: int, random: float, initial: float, longest: float) -> None:
+def test_jitter_reduces_the_delay_by_at_most_a_quarter(
+    attempt: int, random: float, initial: float, longest: float
+) -> None:
     policy = RetryPolicy(max_retries=10**6, initial_delay=initial, max_delay=longest)
     full = policy.backoff(attempt, random=fixed)
     delay = policy.delay(Request("GET", "/"), Response(500), attempt=attempt, random=lambda: random)
@@ -139,15 +139,15 @@ def test_jitter_takes_off_a_quarter_at_the_most(attempt: int, random: float, ini
 
 
 @given(st.floats(0, 60), st.floats(0, 1))
-def test_retry_after_is_never_cut_short_nor_made_longer(seconds: float, random: float) -> None:
+def test_retry_after_is_used_exactly(seconds: float, random: float) -> None:
     policy = RetryPolicy(max_delay=0.001)
     outcome = Response(429, {"Retry-After": f"{seconds:f}"})
     delay = policy.delay(Request("GET", "/"), outcome, attempt=1, random=lambda: random)
     assert delay == float(f"{seconds:f}")
 
 
-def test_retry_after_beyond_the_limit_gives_up_whatever_else_the_answer_says() -> None:
-    for limit, seconds, repeated in [
+def test_retry_after_over_the_limit_ends_the_retries() -> None:
+    for limit, seconds, retried in [
         (60, "60", True),
         (60, "60.1", False),
         (0, "0", True),
@@ -158,7 +158,7 @@ def test_retry_after_beyond_the_limit_gives_up_whatever_else_the_answer_says() -
         for status, headers in [(429, {}), (503, {}), (500, YES)]:
             text = f"{float(seconds):f}"
             outcome = Response(status, {"Retry-After": text, **headers})
-            assert (policy.delay(Request("GET", "/"), outcome, attempt=1) is not None) is repeated
+            assert (policy.delay(Request("GET", "/"), outcome, attempt=1) is not None) is retried
 
 
 # Retry-After ##########################################################################################################
@@ -202,17 +202,17 @@ DATE = "Sun, 06 Nov 1994 08:49:00 GMT"
         ({"retry-after-ms": "-1"}, None),
     ],
 )
-def test_the_forms_of_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+def test_forms_of_retry_after_are_parsed(headers: dict[str, str], seconds: float | None) -> None:
     assert parse_retry_after(Headers(headers)) == seconds
 
 
-def test_a_date_counts_from_this_machines_clock_where_the_answer_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_date_without_date_header_uses_the_local_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 784111740.0)  # 08:49:00 on that day
     for date in ({}, {"Date": "nonsense"}, {"Date": ""}):
         assert parse_retry_after(Headers({"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"} | date)) == 37
 
 
-def test_a_date_without_a_zone_is_in_utc_wherever_this_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_date_without_zone_is_utc_in_any_local_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
@@ -228,7 +228,7 @@ DATE_TEXT = st.text('Sun,06Nov1994:+-GMTZ ()"\\@.;\t', max_size=40)
 
 
 @given(HEADER_TEXT | DATE_TEXT, HEADER_TEXT | DATE_TEXT, HEADER_TEXT | st.just("7"))
-def test_retry_after_may_say_anything(after: str, date: str, milliseconds: str) -> None:
+def test_any_retry_after_is_none_or_not_negative(after: str, date: str, milliseconds: str) -> None:
     headers = Headers({"Retry-After": after, "Date": date, "retry-after-ms": milliseconds})
     seconds = parse_retry_after(headers)
     assert seconds is None or seconds >= 0
@@ -239,18 +239,18 @@ def test_retry_after_may_say_anything(after: str, date: str, milliseconds: str) 
 
 @pytest.mark.parametrize("name", ["max_retries", "initial_delay", "max_delay", "max_retry_after"])
 @pytest.mark.parametrize("value", [-1, -0.5, math.nan, -math.inf, None, "2", True, [], 1j])
-def test_an_argument_that_makes_no_sense_is_refused(name: str, value: Any) -> None:
+def test_invalid_policy_argument_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} must be .* not negative"):
         RetryPolicy(**{name: value})
 
 
 @pytest.mark.parametrize("value", [1.5, 2.0, math.inf])
-def test_retries_are_counted_in_whole_numbers(value: Any) -> None:
+def test_max_retries_must_be_a_whole_number(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="max_retries must be a whole number"):
         RetryPolicy(max_retries=value)
 
 
-def test_a_policy_is_a_value() -> None:
+def test_policy_is_an_immutable_value() -> None:
     policy = RetryPolicy()
     assert policy == RetryPolicy(max_retries=2, initial_delay=0.5, max_delay=8.0, max_retry_after=60.0)
     assert hash(policy) == hash(RetryPolicy())

@@ -1,4 +1,4 @@
-"""The parser against the reference, on streams that nobody thought of."""
+"""The SSE parser against the reference parser, on random streams."""
 
 from itertools import pairwise
 
@@ -11,14 +11,14 @@ from handinger_async.sse import EventParser, ServerSentEvent, encode_event
 
 from .sse_reference import Outcome, parse
 
-#: What streams are made of, odd things as well as usual ones.
+#: Tokens of streams, common and unusual ones.
 TOKENS = [
     b"data", b"event", b"id", b"retry", b"foo", b"data: ", b"event: ", b"id: ", b"retry: ", b"data:", b"\ndata: ",
     b":", b": ", b" ", b"\n", b"\n\n", b"\r", b"\r\n", b"\r\n\r\n", b"\0", b"12", b"x", b"yz",
     b"\xef\xbb\xbf", b"\xef", b"\xff", b"\xe2\x82", b"\xac", "é".encode(), "🙂".encode(), "\u2028\x85".encode(),
 ]  # fmt: skip
 
-#: Whole events, the plain one most of the time, as streams have them.
+#: Whole blocks, common and unusual ones.
 BLOCKS = [
     "data: a\n\n", "data: b c\n\n", "data: \n\n", "data:d\n\n", "data\n\n", "data: e\ndata: f\n\n",
     "data: \ndata: \n\n", ": c\n\n", ":\n\n", ": c\n", ": c\n: d\n\n",
@@ -35,12 +35,12 @@ BLOCKS = [
 
 @st.composite
 def block_streams(draw: st.DrawFn) -> bytes:
-    """Streams of a few kinds of events, one of them frequent, with one kind of line end, mostly."""
+    """Draw streams of a few kinds of blocks, one of them frequent, mostly with one kind of line end."""
     kinds = draw(st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=4))
     usual = draw(st.sampled_from(BLOCKS))
     count = draw(st.integers(0, 12))
     blocks = draw(st.lists(st.sampled_from([*kinds, *[usual] * count]), max_size=25))
-    blocks *= draw(st.sampled_from([1, 1, 1, 20]))  # some ways of parsing are for many events
+    blocks *= draw(st.sampled_from([1, 1, 1, 20]))  # the bulk paths need many events
     line_end = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
     text = "".join(blocks).replace("\n", line_end)
     at = draw(st.integers(0, len(text)))
@@ -56,7 +56,7 @@ streams = st.one_of(
 
 @st.composite
 def cut_streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
-    """A stream, and the same in pieces."""
+    """Draw a stream, whole and in chunks."""
     stream = draw(streams)
     cuts = draw(st.one_of(st.just([]), st.lists(st.integers(0, len(stream)), max_size=6)))
     step = draw(st.sampled_from([0, 0, 1, 2, 7]))
@@ -65,7 +65,7 @@ def cut_streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
 
 
 def outcome_of(parser: EventParser, chunks: list[bytes]) -> Outcome:
-    """Feed a parser, and say what it says in the words of the reference."""
+    """Feed a parser; return the outcome in the type of the reference parser."""
     outcome = Outcome()
     try:
         for chunk in (*chunks, b""):
@@ -79,23 +79,23 @@ def outcome_of(parser: EventParser, chunks: list[bytes]) -> Outcome:
     return outcome
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(cut_streams())
-def test_any_bytes_in_any_pieces_give_what_the_rules_give(case: tuple[bytes, list[bytes]]) -> None:
+def test_any_bytes_in_any_chunks_match_the_reference(case: tuple[bytes, list[bytes]]) -> None:
     stream, chunks = case
     assert outcome_of(EventParser(), chunks) == parse(stream)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(cut_streams(), st.integers(1, 40))
-def test_the_limit_is_the_same_however_the_bytes_come(case: tuple[bytes, list[bytes]], limit: int) -> None:
+def test_limit_applies_the_same_to_any_chunks(case: tuple[bytes, list[bytes]], limit: int) -> None:
     stream, chunks = case
     assert outcome_of(EventParser(max_event_size=limit), chunks) == parse(stream, limit)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(streams, streams)
-def test_a_closed_parser_reads_the_next_stream_like_a_new_one(first: bytes, second: bytes) -> None:
+def test_closed_parser_parses_the_next_stream_like_a_new_one(first: bytes, second: bytes) -> None:
     parser = EventParser()
     parser.feed(first)
     parser.close()
@@ -113,30 +113,30 @@ events = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(events)
-def test_an_encoded_event_comes_back(event: ServerSentEvent) -> None:
+def test_feed_undoes_encode_event(event: ServerSentEvent) -> None:
     assert EventParser().feed(encode_event(event)) == [event]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(events, max_size=8), st.integers(1, 50))
-def test_encoded_events_come_back_from_a_stream(sent: list[ServerSentEvent], size: int) -> None:
+def test_encoded_events_come_back_from_any_chunks(sent: list[ServerSentEvent], size: int) -> None:
     stream = b"".join(map(encode_event, sent))
     parser = EventParser()
     received = [event for at in range(0, len(stream), size) for event in parser.feed(stream[at : at + size])]
     expected = []
     last_id = ""
     for event in sent:
-        last_id = event.id or last_id  # an event without an id has the one before
+        last_id = event.id or last_id  # an event without an id inherits the last one
         expected.append(ServerSentEvent(event.data, event.event, last_id))
     assert received == expected
     assert parser.pending == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.builds(ServerSentEvent, st.text(max_size=20), st.text(max_size=5), st.text(max_size=5)))
-def test_what_is_encoded_is_one_event(event: ServerSentEvent) -> None:
+def test_encode_event_writes_exactly_one_event(event: ServerSentEvent) -> None:
     try:
         stream = encode_event(event)
     except ValueError:
@@ -148,10 +148,10 @@ def test_what_is_encoded_is_one_event(event: ServerSentEvent) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-def test_many_of_a_kind_alone_and_among_plain_ones(block: str, line_end: str) -> None:
+def test_many_blocks_of_one_kind_match_the_reference(block: str, line_end: str) -> None:
     kind = (block * 150).replace("\n", line_end).encode()
     plain = ("data: plain\n\n" * 100).replace("\n", line_end).encode()
-    # long enough for every way of parsing that is meant for many events
+    # long enough for every bulk path
     for stream in (
         kind,
         plain + kind + plain,

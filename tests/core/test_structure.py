@@ -1,4 +1,4 @@
-"""The generated hooks against the converter that checks in detail: what one makes of a document, so does the other."""
+"""Generated structure hooks against the converter with detailed validation: the same results."""
 
 import copy
 import json
@@ -11,12 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import converter, models
+from handinger_async._drafts import draft
 from handinger_async._structure import is_answer, make_structure_hook
 from handinger_async.models import Costs, CronWorkerSchedule, File, ScheduleListResponse, Usage, Worker, WorkerSchedule
 from handinger_async.operations import ListSchedules
 from handinger_async.testing.strategies import json_mutations, results, workers
 
-ANSWERS = [cls for cls in vars(models).values() if isinstance(cls, type) and is_answer(cls)]
+RESPONSE_MODELS = [cls for cls in vars(models).values() if isinstance(cls, type) and is_answer(cls)]
 SCHEDULE = {
     "id": "s1",
     "budget": "low",
@@ -46,12 +47,12 @@ def detailed(document: Any, tp: Any) -> Any:
 
 
 def check_alike(document: Any, tp: Any) -> None:
-    """Both converters make the same of a document, down to the classes of its parts, or both refuse it."""
+    """Check that both converters return equal values of equal types, or both refuse the document."""
     before = json.dumps(document)
     try:
         wanted = detailed(document, tp)
     except Exception:
-        with pytest.raises(Exception):  # noqa: B017, PT011 - any will do: what it says is not looked at
+        with pytest.raises(Exception):  # noqa: B017, PT011 - any exception will do
             fast(document, tp)
     else:
         made = fast(document, tp)
@@ -61,14 +62,14 @@ def check_alike(document: Any, tp: Any) -> None:
 
 
 @given(st.data())
-def test_the_hooks_make_what_the_converter_makes(data: st.DataObject) -> None:
+def test_generated_hooks_match_the_detailed_converter(data: st.DataObject) -> None:
     tp, values = data.draw(st.sampled_from([(Worker, workers()), (ScheduleListResponse, results(ListSchedules("w1")))]))
     document = converter.to_dict(data.draw(values))
     check_alike(document, tp)
     check_alike(data.draw(json_mutations(document)), tp)
 
 
-#: What stands in the place of any value.
+#: Replacements for any value.
 ODD = st.sampled_from(
     [None, True, 0, 1, 1.0, 1.5, -0.0, 2**63, "", "x", "2026-07-27T18:11:19Z", [], [None], {}, {"a": 1}]
 )
@@ -77,7 +78,7 @@ ODD = st.sampled_from(
 @settings(max_examples=300)
 @given(st.sampled_from([(SCHEDULE, WorkerSchedule), (USAGE, Usage)]), st.data())
 @example((SCHEDULE, WorkerSchedule), None)
-def test_a_value_of_another_type_is_the_same_to_both(given_: tuple[dict[str, Any], Any], data: Any) -> None:
+def test_mistyped_values_match_the_detailed_converter(given_: tuple[dict[str, Any], Any], data: Any) -> None:
     document, tp = given_
     if data is not None:
         document = document | {data.draw(st.sampled_from([*document, "new"])): data.draw(ODD)}
@@ -99,20 +100,20 @@ def test_a_value_of_another_type_is_the_same_to_both(given_: tuple[dict[str, Any
         None,
     ],
 )
-def test_instants_are_read_alike(instant: object) -> None:
+def test_timestamps_match_the_detailed_converter(instant: object) -> None:
     check_alike(SCHEDULE | {"nextRunAt": instant}, WorkerSchedule)
 
 
 @pytest.mark.parametrize("document", [None, True, 1, 1.5, "text", [], {}, [["id", "x"]]], ids=repr)
-@pytest.mark.parametrize("tp", [*ANSWERS, WorkerSchedule])
-def test_what_is_no_such_object_is_refused_by_both(tp: Any, document: Any) -> None:
+@pytest.mark.parametrize("tp", [*RESPONSE_MODELS, WorkerSchedule])
+def test_other_json_types_are_refused_by_both(tp: Any, document: Any) -> None:
     check_alike(document, tp)
     with pytest.raises(Exception):  # noqa: B017, PT011
         fast(document, tp)
 
 
 @pytest.mark.parametrize("key", USAGE)
-def test_a_missing_field_is_refused(key: str) -> None:
+def test_missing_field_is_refused(key: str) -> None:
     document = {name: value for name, value in USAGE.items() if name != key}
     with pytest.raises(KeyError):
         fast(document, Usage)
@@ -120,14 +121,14 @@ def test_a_missing_field_is_refused(key: str) -> None:
 
 @pytest.mark.parametrize("new", [{}, {"credits": None}, {"credits": 3}, {"durationMs": None, "credits": 3}])
 @pytest.mark.parametrize("extra", [{}, {"new": [1]}, {"new": 1, "newer": None, "cache_read_tokens": 3}])
-def test_fields_that_are_optional_or_unknown(new: dict[str, Any], extra: dict[str, Any]) -> None:
+def test_optional_and_unknown_fields_are_structured(new: dict[str, Any], extra: dict[str, Any]) -> None:
     usage = fast(USAGE | extra | new, Usage)
     assert usage.extra == extra
     assert usage.credits == new.get("credits")
     assert usage.duration_ms is None
 
 
-def test_what_is_unknown_is_a_dict_of_its_own_from_when_it_is_first_asked_for() -> None:
+def test_lazy_extra_is_created_once_per_value() -> None:
     one, other, made = fast(USAGE, Usage), fast(USAGE, Usage), attrs.evolve(fast(USAGE, Usage))
     for usage in (one, other, made):
         assert usage.extra == {}
@@ -142,7 +143,7 @@ def test_what_is_unknown_is_a_dict_of_its_own_from_when_it_is_first_asked_for() 
         del other.extra
 
 
-def test_values_that_were_not_asked_for_what_is_unknown_are_copied_and_compared_as_others_are() -> None:
+def test_lazy_extra_survives_copy_and_comparison() -> None:
     for change in (copy.copy, copy.deepcopy, attrs.evolve, lambda usage: pickle.loads(pickle.dumps(usage))):
         assert change(fast(USAGE, Usage)) == fast(USAGE, Usage)
     assert fast(USAGE, Usage) != fast(USAGE | {"new": 1}, Usage)
@@ -194,7 +195,7 @@ LIST = {
         (ScheduleListResponse, LIST),
     ],
 )
-def test_what_is_as_expected_is_made_without_a_call(tp: type[Any], document: dict[str, Any]) -> None:
+def test_well_formed_document_is_structured_without_calls(tp: type[Any], document: dict[str, Any]) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("called")
 
@@ -207,14 +208,25 @@ def test_what_is_as_expected_is_made_without_a_call(tp: type[Any], document: dic
         hook(document | {"new": 1}, tp)
 
 
-@pytest.mark.parametrize("cls", ANSWERS)
-def test_every_answer_has_a_hook_of_its_own(cls: type[Any]) -> None:
+@pytest.mark.parametrize("cls", RESPONSE_MODELS)
+def test_every_response_model_has_a_generated_hook(cls: type[Any]) -> None:
     assert converter._converter.get_structure_hook(cls).__code__.co_filename == "<string>"
     assert "__weakref__" not in cls.__slots__
 
 
-def test_a_decoded_value_is_one_like_any_other() -> None:
-    """It is of the real class, not to be told from one that was made by hand, and as immutable."""
+def test_draft_of_a_class_with_weak_references_is_a_type_error() -> None:
+    """CPython accepts another ``__class__`` only for an equal layout, which a slot for weak references breaks."""
+
+    @attrs.frozen
+    class Wide:
+        field: int
+
+    with pytest.raises(TypeError):
+        draft(Wide)().__class__ = Wide
+
+
+def test_decoded_value_is_immutable_and_equals_a_constructed_one() -> None:
+    """Its class is the public one, although it is built through a draft class."""
     made = fast(SCHEDULE, WorkerSchedule)
     assert type(made) is CronWorkerSchedule
     assert made == attrs.evolve(made)

@@ -24,7 +24,7 @@ def load(path: Path) -> ModuleType:
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
-async def test_a_program_does_the_main_job(path: Path) -> None:
+async def test_program_runs_an_instruction_and_reports_a_wrong_key(path: Path) -> None:
     program: Any = load(path)
     async with serve(FakeHandinger(api_keys=["key"])) as url:
         assert "Compare three tents." in await asyncio.to_thread(program.main, str(url), "key")
@@ -32,7 +32,7 @@ async def test_a_program_does_the_main_job(path: Path) -> None:
             await asyncio.to_thread(program.main, str(url), "another")
 
 
-async def test_the_httpx_transport_keeps_to_the_protocol() -> None:
+async def test_httpx_transport_passes_the_conformance_suite() -> None:
     program: Any = load(next(path for path in PROGRAMS if path.stem == "httpx_transport"))
     await check_transport(lambda handler: program.HttpxTransport())
 

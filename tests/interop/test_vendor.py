@@ -62,7 +62,7 @@ def desk():
         yield desk
 
 
-def test_every_operation_is_run(desk):
+def test_official_client_runs_every_operation(desk):
     workers = desk.client.workers
     worker = workers.create(input="What's the weather today in Barcelona?", budget="low")
     assert worker.status == "pending"
@@ -95,7 +95,7 @@ def test_every_operation_is_run(desk):
     assert {type(operation) for operation in asked} == set(OPERATIONS)
 
 
-def test_streams_of_create_and_retrieve_are_read(desk):
+def test_official_client_reads_streams_of_create_and_retrieve(desk):
     text = desk.client.workers.create(input="x", stream=True)
     assert str(text).count("data: ") == 6
     assert desk.fake.requests[-1].body == b'{"input":"x","stream":true}'
@@ -104,7 +104,7 @@ def test_streams_of_create_and_retrieve_are_read(desk):
     assert decode_request(desk.fake.requests[-1]) == RetrieveWorker(worker_id=worker_id, stream=True)
 
 
-def test_the_asynchronous_client_too(desk):
+def test_official_async_client_streams_updates(desk):
     async def main():
         async with vendor.AsyncHandinger(api_key="key", base_url=str(desk.client.base_url)) as client:
             worker = await client.workers.create(input="x")
@@ -113,7 +113,7 @@ def test_the_asynchronous_client_too(desk):
     assert len(asyncio.run(main())) == 6
 
 
-def test_errors_arrive_as_its_own(desk):
+def test_errors_raise_the_exceptions_of_the_official_client(desk):
     with pytest.raises(vendor.NotFoundError) as failure:
         desk.client.workers.retrieve("nobody")
     assert failure.value.body["error"]["code"] == "not_found"
@@ -123,13 +123,13 @@ def test_errors_arrive_as_its_own(desk):
         desk.client.with_options(api_key="wrong").workers.create(input="x")
 
 
-def test_its_retries_are_seen():
+def test_retries_of_the_official_client_are_recorded():
     with Desk(Status(503, retry_after=0.01, times=2)) as desk:
         assert desk.client.workers.create(input="x").status == "pending"
         assert [type(fault) for _, fault in desk.handler.injected] == [Status, Status]
 
 
-def test_a_cut_answer_to_a_create_is_a_connection_error_and_what_it_costs_is_seen():
+def test_truncated_create_makes_the_official_client_create_thrice():
     with Desk(Cut(100, on=CreateWorker, times=None)) as desk:
         with pytest.raises(vendor.APIConnectionError):
             desk.client.workers.create(input="x")

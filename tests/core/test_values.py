@@ -1,0 +1,107 @@
+"""Operations and models are values: immutable, compared by value, unhashable."""
+
+import copy
+import pickle
+from typing import Any
+from unittest import mock
+
+import attrs
+import pytest
+from hypothesis import given
+
+from handinger_async.models import DelayedWhen, File, IntervalWhen, Usage
+from handinger_async.operations import (
+    ListSchedules,
+    RetrieveWorker,
+)
+from handinger_async.testing import strategies
+
+ANY = strategies.operations() | strategies.workers() | strategies.schedules() | strategies.events()
+
+
+def parts(value: Any) -> list[Any]:
+    """Return a value and the operations, models and events inside it."""
+    inside = [getattr(value, field.name) for field in attrs.fields(type(value))]
+    items = [item for held in inside for item in (held if isinstance(held, list) else [held])]
+    return [value, *(part for item in items if attrs.has(type(item)) for part in parts(item))]
+
+
+@given(ANY)
+def test_values_are_immutable(value: Any) -> None:
+    before = copy.deepcopy(value)
+    for part in parts(value):
+        for name in [field.name for field in attrs.fields(type(part))] + ["anything"]:
+            with pytest.raises(AttributeError):
+                setattr(part, name, None)
+            with pytest.raises(AttributeError):
+                delattr(part, name)
+    assert value == before
+
+
+@given(ANY)
+def test_values_are_unhashable(value: Any) -> None:
+    for part in parts(value):
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(part)
+
+
+@given(ANY)
+def test_values_copy_pickle_and_evolve(value: Any) -> None:
+    for twin in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value)), attrs.evolve(value)):
+        assert twin == value
+        assert type(twin) is type(value)
+
+
+@given(ANY, ANY)
+def test_values_compare_by_class_and_fields(one: Any, other: Any) -> None:
+    same = type(one) is type(other) and attrs.asdict(one, recurse=False) == attrs.asdict(other, recurse=False)
+    assert (one == other) is same
+    assert (one != other) is not same
+
+
+def test_one_different_field_makes_values_unequal() -> None:
+    assert RetrieveWorker("w") != RetrieveWorker("v")
+    assert RetrieveWorker("w") != ListSchedules("w")
+    assert DelayedWhen(60) != IntervalWhen(60)
+    assert File(media_type="a", url="b") != File(media_type="a", url="b", extra={"c": 1})
+
+
+def test_response_models_are_keyword_only_with_required_fields() -> None:
+    with pytest.raises(TypeError):
+        File("text/plain", "url")  # type: ignore[misc]
+    with pytest.raises(TypeError, match="cache_read_tokens"):
+        Usage()  # type: ignore[call-arg]
+
+
+def test_extra_is_not_shared_between_values() -> None:
+    one, other = File(media_type="a", url="b"), File(media_type="a", url="b")
+    assert one.extra is not other.extra
+
+
+def test_equality_respects_mock_any_and_excludes_subclasses() -> None:
+    class Worker(RetrieveWorker):
+        pass
+
+    assert RetrieveWorker("w") == mock.ANY
+    assert RetrieveWorker("w") != Worker("w")
+    assert Worker("w") == Worker("w") != Worker("v")
+    assert repr(Worker("w")) == "Worker(worker_id='w', stream=False)"
+
+
+def test_repr_of_a_self_referencing_value_terminates() -> None:
+    file = File(media_type="a", url="b")
+    file.extra["file"] = file
+    assert repr(file) == "File(media_type='a', url='b', filename=None, extra={'file': ...})"
+
+
+@pytest.mark.parametrize("cls", [File, RetrieveWorker])
+def test_generated_methods_have_the_class_in_their_qualname(cls: type) -> None:
+    assert cls.__eq__.__qualname__ == f"{cls.__name__}.__eq__"
+    assert cls.__repr__.__qualname__ == f"{cls.__name__}.__repr__"
+
+
+@given(ANY)
+def test_repr_names_the_class_and_its_fields(value: Any) -> None:
+    text = repr(value)
+    assert text.startswith(type(value).__name__ + "(")
+    assert all(f"{field.name}=" in text for field in attrs.fields(type(value)))
