@@ -1,6 +1,6 @@
-"""Run the Python snippets of a reStructuredText page, one after the other, as ``python -m asyncio`` would.
+"""Run the Python snippets of a reStructuredText page in order, as ``python -m asyncio`` does.
 
-A script that needs nothing but the installed library: ``python run_readme.py README.rst``.
+This script needs only the installed library: ``python run_readme.py README.rst``.
 """
 
 import ast

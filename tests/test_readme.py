@@ -1,4 +1,4 @@
-"""README.rst and the guides do what they say."""
+"""README.rst and the guides: their snippets run and print the documented output."""
 
 import re
 from pathlib import Path

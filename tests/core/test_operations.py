@@ -60,7 +60,7 @@ def test_route_and_fields_match_the_reference(
 
 
 def test_operations_lists_every_subclass_once() -> None:
-    assert list(OPERATIONS) == [cls for cls, *_ in ROUTES]
+    assert list(OPERATIONS) == [cls for cls, *_ in ROUTES], "add the operation to ROUTES in this module"
     assert {cls.__name__ for cls in OPERATIONS} <= set(operations.__all__)
     assert set(OPERATIONS) == set(Operation.__subclasses__())
 

@@ -33,6 +33,8 @@ from handinger_async.testing import faults, strategies
 T = TypeVar("T")
 
 CLASSES = [cls for cls in [*vars(models).values(), *OPERATIONS, ServerSentEvent] if attrs.has(cls)]
+#: Classes whose fields of one name take the same values.
+SCHEDULES = [cls for cls in get_args(models.WorkerSchedule) if cls is not models.UnknownWorkerSchedule]
 LOOK = settings(derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 FIND = settings(max_examples=5000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
@@ -62,12 +64,12 @@ def seen() -> dict[tuple[type[Any], str], list[Any]]:
     """Values that the strategies draw, by class and field."""
     values: dict[tuple[type[Any], str], list[Any]] = defaultdict(list)
     for strategy, count in [
-        (strategies.operations(), 900),
-        (strategies.workers(), 120),
-        (strategies.schedules(), 1500),
-        (strategies.events(), 100),
-        (strategies.results(ListSchedules("w")), 150),
-        (strategies.results(CancelSchedule("s", "w")), 50),
+        (strategies.operations(), 300),
+        (strategies.workers(), 100),
+        (strategies.schedules(), 500),
+        (strategies.events(), 60),
+        (strategies.results(ListSchedules("w")), 100),
+        (strategies.results(CancelSchedule("s", "w")), 30),
     ]:
         for value in examples(strategy, count):
             for part in parts(value):
@@ -99,8 +101,8 @@ def literals(annotation: Any) -> set[str]:
 @pytest.mark.parametrize(("cls", "field"), FIELDS)
 def test_known_literals_are_drawn_and_unknown_ones_in_results_only(seen: Any, cls: type[Any], field: Any) -> None:
     known = literals(field.type)
-    alike = OPERATIONS if cls in OPERATIONS else [cls]
-    values = {value for one in alike for value in seen.get((one, field.name), ()) if isinstance(value, str)}
+    family = next((family for family in (OPERATIONS, SCHEDULES) if cls in family), [cls])
+    values = {value for one in family for value in seen.get((one, field.name), ()) if isinstance(value, str)}
     if known:
         assert known <= values
         assert bool(values - known) is not issubclass(cls, Operation)

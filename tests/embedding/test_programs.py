@@ -1,4 +1,4 @@
-"""The programs that the guides show run as they stand, against the in-memory service over real HTTP."""
+"""The programs in the guides run unchanged against the in-memory service over real HTTP."""
 
 import asyncio
 import importlib.util

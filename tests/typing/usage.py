@@ -1,4 +1,4 @@
-"""A program that uses the whole surface, for the type checkers: every ``assert_type`` is a promise to people's editors.
+"""A program for the type checkers that uses the whole public API; ``assert_type`` pins the inferred types.
 
 It is never run.
 """
@@ -150,11 +150,11 @@ def core() -> None:
     assert_type(parser.retry, int | None)
 
 
-class Mine:
-    """A transport of somebody's own."""
+class CustomTransport:
+    """A custom transport."""
 
     async def open(self, url: object, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
-        raise NotImplementedError("for the type checkers alone")
+        raise NotImplementedError("only for the type checkers")
 
     async def aclose(self) -> None: ...
 
@@ -163,9 +163,9 @@ async def transports(given: aiohttp.ClientSession) -> None:
     def observe(attempt: Attempt) -> None:
         assert_type(attempt.elapsed, float)
 
-    mine: Transport = Mine()
+    custom: Transport = CustomTransport()
     memory: Transport = MemoryTransport(FakeHandinger(seed=1, api_keys=["key"]))
-    for transport in (mine, memory, AiohttpTransport(given), AiohttpTransport(limit=5, trust_env=False)):
+    for transport in (custom, memory, AiohttpTransport(given), AiohttpTransport(limit=5, trust_env=False)):
         async with Session(api_key="key", transport=transport, observe=observe, max_body_size=1000) as session:
             await workers(session, flag=True)
     MemoryTransport(lambda request: Response(200))
@@ -175,8 +175,8 @@ async def transports(given: aiohttp.ClientSession) -> None:
         Session(base_url=url)
 
 
-def what_is_wrong(session: Session, worker: Worker) -> None:
-    """Each ignored error here must be one: both checkers complain about an ignore without a cause."""
+def type_errors(session: Session, worker: Worker) -> None:
+    """Each ignored line must be an error: both checkers report an unused ignore."""
     session.workers.create("x")  # type: ignore[call-overload]
     session.workers.create(input="x", budget="huge")  # type: ignore[call-overload]
     worker.id = "other"  # type: ignore[misc]

@@ -1,6 +1,6 @@
-"""The vendor's own client runs each of its operations against the local server.
+"""The official client runs each of its operations against the local server.
 
-It runs in a tox environment of its own, since the client brings an HTTP stack of its own.
+It has its own tox environment, since it installs another HTTP stack.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-vendor = pytest.importorskip("handinger", reason="the vendor's client is not installed: tox -e interop")
+official = pytest.importorskip("handinger", reason="the official client is not installed: tox -e interop")
 
 from handinger_async.codec import decode_request  # noqa: E402
 from handinger_async.operations import (  # noqa: E402
@@ -22,8 +22,8 @@ from handinger_async.testing import FakeHandinger, serve  # noqa: E402
 from handinger_async.testing.faults import Cut, FaultyHandler, Status  # noqa: E402
 
 
-class Desk:
-    """The service in a thread of its own, since the vendor's client blocks."""
+class ServedFake:
+    """The in-memory service on a thread of its own, since the official client blocks."""
 
     def __init__(self, *faults):
         self.fake = FakeHandinger(api_keys=["key"])
@@ -33,14 +33,14 @@ class Desk:
         started = queue.Queue()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(started)))
         self._thread.start()
-        url, self._loop, self._stop = started.get(timeout=10)
-        self.client = vendor.Handinger(api_key="key", base_url=url)
+        url, self._loop, self._stop = started.get(timeout=60)
+        self.client = official.Handinger(api_key="key", base_url=url)
         return self
 
     def __exit__(self, *exc):
         self.client.close()
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     async def _serve(self, started):
@@ -49,21 +49,21 @@ class Desk:
             started.put((url, asyncio.get_running_loop(), stop))
             await stop.wait()
 
-    def done(self, worker_id):
-        """Wait for a worker to complete its work, as the vendor's users do, and return it."""
+    def completed(self, worker_id):
+        """Stream a worker's updates until it completes, and return it."""
         for _ in self.client.workers.stream_updates(worker_id):
             pass
         return self.client.workers.retrieve(worker_id)
 
 
 @pytest.fixture
-def desk():
-    with Desk() as desk:
-        yield desk
+def served():
+    with ServedFake() as served:
+        yield served
 
 
-def test_official_client_runs_every_operation(desk):
-    workers = desk.client.workers
+def test_official_client_runs_every_operation(served):
+    workers = served.client.workers
     worker = workers.create(input="What's the weather today in Barcelona?", budget="low")
     assert worker.status == "pending"
     updates = list(workers.stream_updates(worker.id))
@@ -78,7 +78,7 @@ def test_official_client_runs_every_operation(desk):
     assert workers.retrieve_file("scratchpad/plan.md", worker_id=worker.id).read().startswith(b"# Plan")
     assert "@" in workers.retrieve_email(worker.id)
     assert workers.continue_(worker.id, input="And tomorrow?").status == "pending"
-    assert "tomorrow" in desk.done(worker.id).output_text
+    assert "tomorrow" in served.completed(worker.id).output_text
     whens = [
         {"date": datetime(2030, 1, 1, tzinfo=UTC), "type": "scheduled"},
         {"delay_in_seconds": 3600, "type": "delayed"},
@@ -91,46 +91,46 @@ def test_official_client_runs_every_operation(desk):
     assert [schedule.id for schedule in listed.schedules] == [schedule.id for schedule in made]
     assert workers.schedules.cancel(made[0].id, worker_id=worker.id).cancelled
     assert len(workers.schedules.list(worker.id).schedules) == 3
-    asked = [decode_request(request) for request in desk.fake.requests]
-    assert {type(operation) for operation in asked} == set(OPERATIONS)
+    sent = [decode_request(request) for request in served.fake.requests]
+    assert {type(operation) for operation in sent} == set(OPERATIONS)
 
 
-def test_official_client_reads_streams_of_create_and_retrieve(desk):
-    text = desk.client.workers.create(input="x", stream=True)
+def test_official_client_reads_streams_of_create_and_retrieve(served):
+    text = served.client.workers.create(input="x", stream=True)
     assert str(text).count("data: ") == 6
-    assert desk.fake.requests[-1].body == b'{"input":"x","stream":true}'
-    (worker_id,) = desk.fake.workers
-    assert str(desk.client.workers.retrieve(worker_id, stream=True)).count("data: ") == 6
-    assert decode_request(desk.fake.requests[-1]) == RetrieveWorker(worker_id=worker_id, stream=True)
+    assert served.fake.requests[-1].body == b'{"input":"x","stream":true}'
+    (worker_id,) = served.fake.workers
+    assert str(served.client.workers.retrieve(worker_id, stream=True)).count("data: ") == 6
+    assert decode_request(served.fake.requests[-1]) == RetrieveWorker(worker_id=worker_id, stream=True)
 
 
-def test_official_async_client_streams_updates(desk):
+def test_official_async_client_streams_updates(served):
     async def main():
-        async with vendor.AsyncHandinger(api_key="key", base_url=str(desk.client.base_url)) as client:
+        async with official.AsyncHandinger(api_key="key", base_url=str(served.client.base_url)) as client:
             worker = await client.workers.create(input="x")
             return [update async for update in await client.workers.stream_updates(worker.id)]
 
     assert len(asyncio.run(main())) == 6
 
 
-def test_errors_raise_the_exceptions_of_the_official_client(desk):
-    with pytest.raises(vendor.NotFoundError) as failure:
-        desk.client.workers.retrieve("nobody")
+def test_errors_raise_the_exceptions_of_the_official_client(served):
+    with pytest.raises(official.NotFoundError) as failure:
+        served.client.workers.retrieve("nobody")
     assert failure.value.body["error"]["code"] == "not_found"
-    with pytest.raises(vendor.UnprocessableEntityError):
-        desk.client.workers.create(input="x", budget="odd")
-    with pytest.raises(vendor.AuthenticationError):
-        desk.client.with_options(api_key="wrong").workers.create(input="x")
+    with pytest.raises(official.UnprocessableEntityError):
+        served.client.workers.create(input="x", budget="odd")
+    with pytest.raises(official.AuthenticationError):
+        served.client.with_options(api_key="wrong").workers.create(input="x")
 
 
 def test_retries_of_the_official_client_are_recorded():
-    with Desk(Status(503, retry_after=0.01, times=2)) as desk:
-        assert desk.client.workers.create(input="x").status == "pending"
-        assert [type(fault) for _, fault in desk.handler.injected] == [Status, Status]
+    with ServedFake(Status(503, retry_after=0.01, times=2)) as served:
+        assert served.client.workers.create(input="x").status == "pending"
+        assert [type(fault) for _, fault in served.handler.injected] == [Status, Status]
 
 
 def test_truncated_create_makes_the_official_client_create_thrice():
-    with Desk(Cut(100, on=CreateWorker, times=None)) as desk:
-        with pytest.raises(vendor.APIConnectionError):
-            desk.client.workers.create(input="x")
-        assert len(desk.fake.workers) == 3
+    with ServedFake(Cut(100, on=CreateWorker, times=None)) as served:
+        with pytest.raises(official.APIConnectionError):
+            served.client.workers.create(input="x")
+        assert len(served.fake.workers) == 3

@@ -1,0 +1,202 @@
+"""Exact bytes of every operation: an operation, and the method, target, headers and body of its request."""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, settings
+from hypothesis.errors import NoSuchExample
+
+from handinger_async import _json
+from handinger_async.codec import encode_request
+from handinger_async.models import CronWhen, DelayedWhen, IntervalWhen, ScheduledWhen
+from handinger_async.operations import (
+    OPERATIONS,
+    CancelSchedule,
+    ContinueWorker,
+    CreateSchedule,
+    CreateWorker,
+    ListSchedules,
+    Operation,
+    RetrieveWorker,
+    RetrieveWorkerEmail,
+    RetrieveWorkerFile,
+    StreamWorkerUpdates,
+)
+from handinger_async.testing import strategies
+
+GET_JSON = {"Accept": "application/json"}
+GET_EVENTS = {"Accept": "text/event-stream"}
+GET_BYTES = {"Accept": "application/octet-stream"}
+POST_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+POST_EVENTS = {"Accept": "text/event-stream", "Content-Type": "application/json"}
+
+#: An id whose characters would change the URL, and the same as a percent-encoded path segment.
+ODD, ENCODED = "a/é ?#%2F", "a%2F%C3%A9%20%3F%23%252F"
+
+
+class Row(NamedTuple):
+    """An operation and its request."""
+
+    operation: Operation[Any]
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+ROWS = [
+    # CreateWorker
+    Row(CreateWorker("x"), "POST", "/api/workers", POST_JSON, b'{"input":"x"}'),
+    Row(CreateWorker("x", budget=None), "POST", "/api/workers", POST_JSON, b'{"input":"x"}'),
+    Row(CreateWorker("x", budget="low"), "POST", "/api/workers", POST_JSON, b'{"input":"x","budget":"low"}'),
+    Row(CreateWorker("x", stream=True), "POST", "/api/workers", POST_EVENTS, b'{"input":"x","stream":true}'),
+    Row(
+        CreateWorker("x", budget="unlimited", stream=True),
+        "POST",
+        "/api/workers",
+        POST_EVENTS,
+        b'{"input":"x","budget":"unlimited","stream":true}',
+    ),
+    Row(CreateWorker("où, 天"), "POST", "/api/workers", POST_JSON, '{"input":"où, 天"}'.encode()),
+    Row(CreateWorker('"\\\n\x00'), "POST", "/api/workers", POST_JSON, rb'{"input":"\"\\\n\u0000"}'),
+    Row(CreateWorker("\ud83d"), "POST", "/api/workers", POST_JSON, rb'{"input":"\ud83d"}'),
+    Row(CreateWorker(""), "POST", "/api/workers", POST_JSON, b'{"input":""}'),
+    # RetrieveWorker
+    Row(RetrieveWorker("w"), "GET", "/api/workers/w", GET_JSON),
+    Row(RetrieveWorker("w", stream=True), "GET", "/api/workers/w?stream=true", GET_EVENTS),
+    Row(RetrieveWorker("A-z_0.9~"), "GET", "/api/workers/A-z_0.9~", GET_JSON),
+    Row(RetrieveWorker("!$&'()*+,;=:@"), "GET", "/api/workers/!$&'()*+,;=:@", GET_JSON),
+    Row(RetrieveWorker(ODD), "GET", f"/api/workers/{ENCODED}", GET_JSON),
+    Row(RetrieveWorker(ODD, stream=True), "GET", f"/api/workers/{ENCODED}?stream=true", GET_EVENTS),
+    # ContinueWorker
+    Row(ContinueWorker("w", "x"), "POST", "/api/workers/w", POST_JSON, b'{"input":"x"}'),
+    Row(
+        ContinueWorker("w", "x", budget="standard"),
+        "POST",
+        "/api/workers/w",
+        POST_JSON,
+        b'{"input":"x","budget":"standard"}',
+    ),
+    Row(ContinueWorker("w", "x", stream=True), "POST", "/api/workers/w", POST_EVENTS, b'{"input":"x","stream":true}'),
+    Row(ContinueWorker(ODD, "天"), "POST", f"/api/workers/{ENCODED}", POST_JSON, '{"input":"天"}'.encode()),
+    # StreamWorkerUpdates
+    Row(StreamWorkerUpdates("w"), "GET", "/api/workers/w/stream", GET_EVENTS),
+    Row(StreamWorkerUpdates(ODD), "GET", f"/api/workers/{ENCODED}/stream", GET_EVENTS),
+    # RetrieveWorkerEmail
+    Row(RetrieveWorkerEmail("w"), "GET", "/api/workers/w/email", GET_JSON),
+    Row(RetrieveWorkerEmail(ODD), "GET", f"/api/workers/{ENCODED}/email", GET_JSON),
+    # RetrieveWorkerFile
+    Row(RetrieveWorkerFile("plan.md", "w"), "GET", "/api/workers/w/files/plan.md", GET_BYTES),
+    Row(RetrieveWorkerFile("scratchpad/plan.md", "w"), "GET", "/api/workers/w/files/scratchpad/plan.md", GET_BYTES),
+    Row(
+        RetrieveWorkerFile("a b/é%2F?#.md", ODD),
+        "GET",
+        f"/api/workers/{ENCODED}/files/a%20b/%C3%A9%252F%3F%23.md",
+        GET_BYTES,
+    ),
+    # ListSchedules
+    Row(ListSchedules("w"), "GET", "/api/workers/w/schedules", GET_JSON),
+    Row(ListSchedules(ODD), "GET", f"/api/workers/{ENCODED}/schedules", GET_JSON),
+    # CreateSchedule
+    Row(
+        CreateSchedule("w", "x", ScheduledWhen("2030-01-02")),
+        "POST",
+        "/api/workers/w/schedules",
+        POST_JSON,
+        b'{"input":"x","when":{"date":"2030-01-02","type":"scheduled"}}',
+    ),
+    Row(
+        CreateSchedule("w", "x", ScheduledWhen(datetime(2019, 12, 27, 18, 11, 19, 117000))),
+        "POST",
+        "/api/workers/w/schedules",
+        POST_JSON,
+        b'{"input":"x","when":{"date":"2019-12-27T18:11:19.117000","type":"scheduled"}}',
+    ),
+    Row(
+        CreateSchedule("w", "x", ScheduledWhen(datetime(2030, 1, 2, tzinfo=UTC))),
+        "POST",
+        "/api/workers/w/schedules",
+        POST_JSON,
+        b'{"input":"x","when":{"date":"2030-01-02T00:00:00+00:00","type":"scheduled"}}',
+    ),
+    Row(
+        CreateSchedule("w", "x", DelayedWhen(60), budget="high"),
+        "POST",
+        "/api/workers/w/schedules",
+        POST_JSON,
+        b'{"input":"x","when":{"delayInSeconds":60,"type":"delayed"},"budget":"high"}',
+    ),
+    Row(
+        CreateSchedule("w", "x", {"type": "delayed", "delay_in_seconds": 60}),  # type: ignore[arg-type]
+        "POST",
+        "/api/workers/w/schedules",
+        POST_JSON,
+        b'{"input":"x","when":{"delayInSeconds":60,"type":"delayed"}}',
+    ),
+    Row(
+        CreateSchedule("w", "x", CronWhen("0 9 * * 1")),
+        "POST",
+        "/api/workers/w/schedules",
+        POST_JSON,
+        b'{"input":"x","when":{"cron":"0 9 * * 1","type":"cron"}}',
+    ),
+    Row(
+        CreateSchedule(ODD, "天", IntervalWhen(3600)),
+        "POST",
+        f"/api/workers/{ENCODED}/schedules",
+        POST_JSON,
+        '{"input":"天","when":{"intervalSeconds":3600,"type":"interval"}}'.encode(),
+    ),
+    # CancelSchedule
+    Row(CancelSchedule("s", "w"), "DELETE", "/api/workers/w/schedules/s", GET_JSON),
+    Row(CancelSchedule(ODD, ODD), "DELETE", f"/api/workers/{ENCODED}/schedules/{ENCODED}", GET_JSON),
+]
+by_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{type(row.operation).__name__}-{row.target}")
+
+
+def check(row: Row) -> None:
+    request = encode_request(row.operation)
+    assert (request.method, request.target) == (row.method, row.target)
+    assert dict(request.headers) == row.headers
+    assert request.body == row.body
+
+
+@by_row
+def test_request_has_these_exact_bytes(row: Row) -> None:
+    check(row)
+
+
+@by_row
+def test_request_has_the_same_bytes_without_orjson(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_json, "orjson", None)
+    check(row)
+
+
+@pytest.mark.parametrize("cls", OPERATIONS)
+def test_every_operation_has_a_row(cls: type[Operation[Any]]) -> None:
+    if not any(type(row.operation) is cls for row in ROWS):
+        pytest.fail(
+            f"no row for {cls.__name__}: add its exact bytes to ROWS in tests/core/test_wire_table.py", pytrace=False
+        )
+
+
+@pytest.mark.parametrize("cls", OPERATIONS)
+def test_every_operation_is_drawn_by_the_strategy(cls: type[Operation[Any]]) -> None:
+    look = settings(
+        max_examples=2000,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    drawn = True
+    try:
+        find(strategies.operations(), lambda operation: type(operation) is cls, settings=look)
+    except NoSuchExample:
+        drawn = False
+    if not drawn:
+        pytest.fail(
+            f"no strategy for {cls.__name__}: let operations() in handinger_async.testing.strategies draw it",
+            pytrace=False,
+        )
