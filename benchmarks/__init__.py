@@ -1,1 +1,1 @@
-"""What the library costs, measured beside its peers: ``python -m benchmarks``."""
+"""Benchmarks of the library beside its peers: ``python -m benchmarks``."""

@@ -14,20 +14,20 @@ from pathlib import Path
 
 from ._measure import machine, machine_line
 
-#: In the order in which they run; each is the name of a module.
+#: Names of modules, in the order in which they run.
 BENCHMARKS = ("sse", "decode", "encode", "requests", "streams", "startup", "memory", "soak")
 
 
 def main() -> int:
-    """Parse the command line and run what it names.
+    """Parse the command line and run the named benchmarks.
 
     Returns:
-        The status for the shell.
+        The exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the library beside its peers.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to run: {', '.join(BENCHMARKS)} (default: all)")
-    parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds, of which the median counts")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=9, help="number of interleaved rounds; results are medians")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)
     if unknown:
@@ -40,7 +40,7 @@ def main() -> int:
         if name in arguments.names or not arguments.names:
             print(f"\n# {name}\n", flush=True)
             results[name] = importlib.import_module(f"benchmarks.{name}").run(arguments.rounds)
-            if arguments.json:  # after each, so that an interrupted run leaves what it has
+            if arguments.json:  # after each, so that an interrupted run keeps its results
                 arguments.json.write_text(json.dumps(results, indent=1))
     return 0
 

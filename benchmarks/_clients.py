@@ -1,6 +1,6 @@
-"""The clients that are measured beside each other, behind one face.
+"""The clients under comparison, behind one interface.
 
-Each imports what it needs when it is made, so that a process which measures start-up or memory has paid for one only.
+Each imports its packages when it is made, so that a process which measures start-up or memory loads only one.
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ __all__ = [
     "BARE",
     "BARE_JSON",
     "CLIENTS",
+    "OFFICIAL",
+    "OFFICIAL_AIOHTTP",
     "OURS",
     "OURS_JSON",
-    "VENDOR",
-    "VENDOR_AIOHTTP",
     "Client",
     "available",
     "make",
 ]
 
 KEY = "sk_bench"
-VENDOR, VENDOR_AIOHTTP = "handinger 0.3.0, httpx", "handinger 0.3.0, aiohttp"
+OFFICIAL, OFFICIAL_AIOHTTP = "handinger 0.3.0, httpx", "handinger 0.3.0, aiohttp"
 BARE_JSON, BARE = "bare aiohttp, json", "bare aiohttp, orjson"
 OURS_JSON, OURS = "handinger_async, json", "handinger_async, orjson"
 
 
 class Client(Protocol):
-    """What every client can do; the answers are read completely, and turned into what the client has for them."""
+    """The calls that every client supports; responses are read completely and decoded to the client's own types."""
 
     async def worker(self, worker_id: str) -> Any:
         """Retrieve a worker."""
         ...
 
     async def schedules(self) -> Any:
-        """List the schedules of the worker that has many."""
+        """List the schedules of a worker with many."""
         ...
 
     async def events(self, worker_id: str) -> int:
-        """Read a stream to its end; return how many events it had."""
+        """Read a stream to its end; return the number of events."""
         ...
 
     async def aclose(self) -> None:
         """Close the client."""
 
 
-class Vendor(Client):
+class Official(Client):
     def __init__(self, base_url: str, backend: str) -> None:
         import handinger
 
         http_client = None
         if backend == "aiohttp":
-            import httpx_aiohttp  # noqa: F401 - without it, the vendor's class raises only at the first call
+            import httpx_aiohttp  # noqa: F401 - if it is missing, the official client would raise only at the first call
 
             http_client = handinger.DefaultAioHttpClient()
         self._client = handinger.AsyncHandinger(api_key=KEY, base_url=base_url, http_client=http_client)
@@ -75,7 +75,7 @@ class Vendor(Client):
 
 
 class Bare(Client):
-    """aiohttp as one would write it by hand for one's own service, without types, retries or time limits."""
+    """Hand-written aiohttp code without types, retries or timeouts."""
 
     def __init__(self, base_url: str, loads: Callable[[bytes], Any]) -> None:
         import aiohttp
@@ -97,10 +97,10 @@ class Bare(Client):
 
     async def events(self, worker_id: str) -> int:
         count = 0
-        held = b""
+        buffered = b""
         async with self._session.get(f"{self._base}{worker_id}/stream") as response:
             async for chunk in response.content.iter_any():
-                *events, held = (held + chunk).split(b"\n\n")
+                *events, buffered = (buffered + chunk).split(b"\n\n")
                 for event in events:
                     self._loads(event.removeprefix(b"data: "))
                     count += 1
@@ -111,7 +111,7 @@ class Bare(Client):
 
 
 def parser(*, fast_json: bool) -> Any:
-    """Return what our JSON module is to parse with: orjson, or None for the standard library.
+    """Return the parser for `handinger_async._json`: orjson, or None for the standard library.
 
     Raises:
         ImportError: orjson is not installed.
@@ -133,7 +133,7 @@ class Ours(Client):
         self._batches = batches
 
     def _choose_parser(self) -> None:
-        """Two of us live in one process, and only one of them has orjson."""
+        """Set the parser of this client: two clients share a process, and only one uses orjson."""
         self._json.orjson = self._parser
 
     async def worker(self, worker_id: str) -> Any:
@@ -166,8 +166,8 @@ def _bare_with_orjson(base_url: str) -> Client:
 
 
 CLIENTS: dict[str, Callable[[str], Client]] = {
-    VENDOR: lambda base_url: Vendor(base_url, "httpx"),
-    VENDOR_AIOHTTP: lambda base_url: Vendor(base_url, "aiohttp"),
+    OFFICIAL: lambda base_url: Official(base_url, "httpx"),
+    OFFICIAL_AIOHTTP: lambda base_url: Official(base_url, "aiohttp"),
     BARE_JSON: lambda base_url: Bare(base_url, json.loads),
     BARE: _bare_with_orjson,
     OURS_JSON: lambda base_url: Ours(base_url, fast_json=False),
@@ -179,21 +179,26 @@ def make(name: str, base_url: str) -> Client:
     """Make a client.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: Its package is not installed.
     """
     return CLIENTS[name](base_url)
 
 
 def available() -> list[str]:
-    """Name the clients that are installed, and print which are not."""
+    """Return the names of the installed clients, and print which are missing."""
     import importlib.util
 
-    needs = {VENDOR: ["handinger"], VENDOR_AIOHTTP: ["handinger", "httpx_aiohttp"], BARE: ["orjson"], OURS: ["orjson"]}
+    needs = {
+        OFFICIAL: ["handinger"],
+        OFFICIAL_AIOHTTP: ["handinger", "httpx_aiohttp"],
+        BARE: ["orjson"],
+        OURS: ["orjson"],
+    }
     missing = {
         name: [module for module in modules if importlib.util.find_spec(module) is None]
         for name, modules in needs.items()
     }
     for name, modules in missing.items():
         if modules:
-            print(f"left out, as {' and '.join(modules)} is not installed: {name}")
+            print(f"skipped, since {' and '.join(modules)} is not installed: {name}")
     return [name for name in CLIENTS if not missing.get(name)]

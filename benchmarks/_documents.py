@@ -1,11 +1,11 @@
-"""What the server of the benchmarks answers: documents of the API, made once and alike in every process."""
+"""Documents of the API that the benchmark server sends: the same in every process."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-#: Events of a stream, and of the long one.
+#: The number of events in a stream, and in the long one.
 EVENTS, MILLION = 20_000, 1_000_000
 
 _LOREM = "lorem ipsum dolor sit amet, consectetur adipiscing elit, "
@@ -16,7 +16,7 @@ def _dump(document: Any) -> bytes:
 
 
 def worker(messages: int, files: int, characters: int) -> dict[str, Any]:
-    """Make a worker as the API reference shows it, with so many messages of so many characters."""
+    """Make a worker like the one in the API reference, with this many messages, files, and characters per message."""
     text = (_LOREM * (characters // len(_LOREM) + 1))[:characters]
     return {
         "id": "t_org_123_w_01HZY2ZJQ8G7K42W2D7WF6V4GM",

@@ -19,13 +19,13 @@ T = TypeVar("T")
 def interleave(
     contenders: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
-    """Time every contender once a round, so that what disturbs the machine disturbs them all alike.
+    """Time every contender once a round, so that disturbances of the machine affect all alike.
 
     Args:
-        contenders: What to call, by name.
-        rounds: How often; one more, not counted, goes first to warm up.
-        clock: What to time with, in seconds. ``time.process_time``, for what only computes, leaves out the time that
-            other processes had.
+        contenders: Functions to time, by name.
+        rounds: The number of rounds; one uncounted round goes first as a warm-up.
+        clock: Returns the time in seconds. ``time.process_time`` suits contenders that only compute: it excludes the
+            time of other processes.
 
     Returns:
         The median of each, in seconds.
@@ -33,7 +33,7 @@ def interleave(
     times: dict[str, list[float]] = {name: [] for name in contenders}
     order = list(contenders.items())
     gc.collect()
-    gc.freeze()  # what the benchmarks themselves have loaded is not to be looked through during the rounds
+    gc.freeze()  # the collector skips the benchmarks' own objects during the rounds
     for number in range(rounds + 1):
         for name, call in order:
             gc.collect()
@@ -42,7 +42,7 @@ def interleave(
             seconds = clock() - start
             if number:
                 times[name].append(seconds)
-        order.append(order.pop(0))  # nobody always runs after the same neighbour
+        order.append(order.pop(0))  # no contender always follows the same one
     gc.unfreeze()
     return {name: statistics.median(values) for name, values in times.items()}
 
@@ -53,12 +53,12 @@ async def interleave_clients(
     """Take every measure of every client once a round; see `interleave`.
 
     Args:
-        clients: What to measure, by name.
-        measures: What is awaited with a client for what it took, in seconds, by what was measured.
-        rounds: How often; one more, not counted, goes first to warm up.
+        clients: Clients, by name.
+        measures: Coroutine functions from a client to seconds, by label.
+        rounds: The number of rounds; one uncounted round goes first as a warm-up.
 
     Returns:
-        By what was measured, the median of each client, in seconds.
+        By label, the median of each client, in seconds.
     """
     times: dict[str, dict[str, list[float]]] = {label: {name: [] for name in clients} for label in measures}
     order = list(clients.items())
@@ -77,7 +77,7 @@ async def interleave_clients(
 
 
 def table(columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Lay out a table for people: names on the left, numbers right-aligned."""
+    """Format a table: names on the left, numbers right-aligned."""
     lines = [("", columns), *rows]
     first = max(len(name) for name, _ in lines)
     widths = [max(len(cells[index]) for _, cells in lines) for index in range(len(columns))]
@@ -88,18 +88,18 @@ def table(columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> 
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """Three significant digits, no exponent; ``-`` for what was not measured."""
+    """Format a number with three significant digits and no exponent; None is ``-``."""
     if value is None:
         return "-"
     return f"{value:.{max(0, 2 - len(str(int(abs(value)))) + 1) if value < 100 else 0}f}{unit}"
 
 
-#: What it is, the measured value (None: a peer is missing), ``">="`` or ``"<="``, and what it is to be.
+#: A description, the measured value (None: a peer is missing), ``">="`` or ``"<="``, and the goal.
 Goal = tuple[str, float | None, str, float]
 
 
 def print_goals(goals: Iterable[Goal]) -> None:
-    """Print measured values next to what they are to be."""
+    """Print measured values beside their goals."""
     rows = []
     for name, value, relation, wanted in goals:
         met = value is not None and (value >= wanted if relation == ">=" else value <= wanted)
@@ -109,7 +109,7 @@ def print_goals(goals: Iterable[Goal]) -> None:
 
 
 def version(distribution: str) -> str | None:
-    """Return the version that is installed, None if there is none."""
+    """Return the installed version; None if there is none."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -117,7 +117,7 @@ def version(distribution: str) -> str | None:
 
 
 def machine() -> dict[str, str]:
-    """Describe what the numbers were measured on."""
+    """Describe the machine and the interpreter."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -1,7 +1,7 @@
-"""The server of the benchmarks: as little work as an answer over HTTP can be, in a process and on a core of its own.
+"""The benchmark server: minimal work per HTTP response, in a process and on a core of its own.
 
-``python -m benchmarks._server`` prints its port and serves until its standard input ends. There is no event loop in it,
-which would take as long for an answer as half of a client does.
+``python -m benchmarks._server`` prints its port and serves until its standard input ends. It has no event loop,
+which would take half as long per response as a client does.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ KIB = 1024
 
 
 def cores() -> tuple[int, int]:
-    """Return a core for the client and one for the server: the same one, where there is no other."""
+    """Return a core for the client and one for the server; the same one if there is only one."""
     found = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     return found[0], found[-1]
 
 
 def pin(core: int) -> None:
-    """Keep this process on one core, where the system can."""
+    """Pin this process to one core, if the system can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
 
 
-#: Runs where nothing else wants to, until its parent is gone: core, process.
+#: Busy loop at idle priority until the parent exits. Arguments: core, process id of the parent.
 RESTLESS = """
 import os, sys
 core, parent = map(int, sys.argv[1:])
@@ -47,10 +47,10 @@ while os.getppid() == parent:
 
 @contextmanager
 def awake() -> Iterator[None]:
-    """Keep the cores from falling asleep, where the system can.
+    """Keep the cores from going idle, if the system can.
 
-    To wake one up, which happens twice for each request, takes a virtual machine as long as half a request takes us,
-    or not, depending on who else is on it.
+    On a virtual machine, waking a core, which happens twice per request, may take half as long as a request itself,
+    depending on other tenants.
     """
     restless = []
     if hasattr(os, "SCHED_IDLE"):
@@ -67,7 +67,7 @@ def awake() -> Iterator[None]:
 
 @contextmanager
 def served() -> Iterator[str]:
-    """Run the server, keep this process off its core, and both cores awake; give the server's base URL."""
+    """Run the server, keep this process off its core and both cores awake; yield the server's base URL."""
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks._server"],
@@ -91,18 +91,18 @@ def served() -> Iterator[str]:
 
 
 def plain(body: bytes) -> bytes:
-    """Write an answer with a JSON body."""
+    """Return a response with a JSON body."""
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def chunked(pieces: list[bytes]) -> bytes:
-    """Write an answer whose body is a stream of events, each piece as one HTTP chunk."""
+def chunked(chunks: list[bytes]) -> bytes:
+    """Return a response whose body is a stream of events in these HTTP chunks."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return head + b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
 
 
-def answers() -> dict[bytes, bytes]:
-    """Write the answer to every path."""
+def responses() -> dict[bytes, bytes]:
+    """Return the response to every path."""
     events = documents.events()
     together = b"".join(events)
     blocks = [together[start : start + 16 * KIB] for start in range(0, len(together), 16 * KIB)]
@@ -117,11 +117,11 @@ def answers() -> dict[bytes, bytes]:
 
 
 class Connection:
-    """Answers GET requests in one write each.
+    """A connection that sends the response to each GET request in one write.
 
     Args:
         accepted: The socket.
-        known: The answers by path.
+        known: The responses by path.
     """
 
     def __init__(self, accepted: socket.socket, known: dict[bytes, bytes]) -> None:
@@ -131,7 +131,7 @@ class Connection:
         self.data = b""
 
     def receive(self) -> bool:
-        """Read what there is and answer what is complete; return whether the client is still there."""
+        """Read available data and respond to complete requests; return False once the client has disconnected."""
         try:
             received = self.socket.recv(64 * KIB)
             *heads, self.data = (self.data + received).split(HEAD_END)
@@ -144,7 +144,7 @@ class Connection:
 
 
 def serve(listener: socket.socket, known: dict[bytes, bytes]) -> None:
-    """Serve for ever."""
+    """Serve forever."""
     with selectors.DefaultSelector() as ready:
         ready.register(listener, selectors.EVENT_READ)
         while True:
@@ -162,7 +162,7 @@ def main() -> None:
     pin(cores()[1])
     with socket.create_server(("127.0.0.1", 0), backlog=1000) as listener:
         print(listener.getsockname()[1], flush=True)
-        threading.Thread(target=serve, args=(listener, answers()), daemon=True).start()
+        threading.Thread(target=serve, args=(listener, responses()), daemon=True).start()
         sys.stdin.read()
 
 

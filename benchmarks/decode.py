@@ -1,8 +1,8 @@
-"""Decoding: the bytes of an answer to typed values, without a network.
+"""Decode the bytes of a response to typed values, without a network.
 
-Ours checks everything: required fields, the type of every value, time zones. The vendor's client checks nothing, like
-the constructors of its models. The limits: pydantic validating into the vendor's models, msgspec into structs of the
-same fields (both parse the JSON themselves), and orjson making plain dicts.
+Ours validates required fields, the type of every value, and time zones. The official client validates nothing, like the
+constructors of its models. Points of reference: pydantic validating into the official client's models, msgspec decoding
+into structs of the same fields (both parse the JSON themselves), and orjson returning plain dicts.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from . import _documents as documents
 from ._clients import OURS, OURS_JSON, parser
 from ._measure import Goal, interleave, number, print_goals, table
 
-VENDOR = "handinger 0.3.0"
-PYDANTIC, MSGSPEC, ORJSON = "pydantic, the vendor's models", "msgspec", "orjson alone"
+OFFICIAL = "handinger 0.3.0"
+PYDANTIC, MSGSPEC, ORJSON = "pydantic, the official models", "msgspec", "orjson alone"
 
 Decode = Callable[[bytes], Any]
 WORKER, SCHEDULES = "worker", "schedules"
-#: The document, what it is, how often one round decodes it.
+#: By label: the document, its kind, and the number of times that one round decodes it.
 DOCUMENTS: dict[str, tuple[bytes, str, int]] = {
     "Worker, 3 kB": (documents.small(), WORKER, 300),
     "Worker, 200 kB": (documents.big(), WORKER, 10),
@@ -35,7 +35,7 @@ DOCUMENTS: dict[str, tuple[bytes, str, int]] = {
 
 
 def ours(kind: str, *, fast_json: bool) -> Decode:
-    """Our decoder, from the answer on."""
+    """Return our decoder, which starts from the response."""
     operation: Operation[Any] = RetrieveWorker("w1") if kind == WORKER else ListSchedules("w1")
     headers = {"Content-Type": "application/json"}
     chosen = parser(fast_json=fast_json)
@@ -47,8 +47,8 @@ def ours(kind: str, *, fast_json: bool) -> Decode:
     return decode
 
 
-def vendor(kind: str) -> Decode:
-    """What the vendor's client does with the body of an answer."""
+def official(kind: str) -> Decode:
+    """Return the official client's decoder of a body."""
     from handinger._models import construct_type
     from handinger.types import Worker
     from handinger.types.workers import ScheduleListResponse
@@ -58,7 +58,7 @@ def vendor(kind: str) -> Decode:
 
 
 def pydantic(kind: str) -> Decode:
-    """The parser and validator of pydantic."""
+    """Return the parser and validator of pydantic."""
     from handinger.types import Worker
     from handinger.types.workers import ScheduleListResponse
 
@@ -67,7 +67,7 @@ def pydantic(kind: str) -> Decode:
 
 
 def msgspec(kind: str) -> Decode:
-    """Structs, written by hand."""
+    """Return a decoder into hand-written structs."""
     import msgspec
 
     class Base(msgspec.Struct, kw_only=True):
@@ -166,7 +166,7 @@ def msgspec(kind: str) -> Decode:
 
 
 def orjson_alone(kind: Literal["worker", "schedules"]) -> Decode:
-    """The parser alone."""
+    """Return the parser alone."""
     import orjson
 
     decode: Decode = orjson.loads
@@ -174,7 +174,7 @@ def orjson_alone(kind: Literal["worker", "schedules"]) -> Decode:
 
 
 CONTENDERS: dict[str, Callable[[str], Decode]] = {
-    VENDOR: vendor,
+    OFFICIAL: official,
     PYDANTIC: pydantic,
     MSGSPEC: msgspec,
     ORJSON: orjson_alone,
@@ -193,21 +193,26 @@ def run(rounds: int) -> dict[str, object]:
                 decode = make(kind)
             except ImportError as error:
                 if not medians:
-                    print(f"left out, as {error.name} is not installed: {name}")
+                    print(f"skipped, since {error.name} is not installed: {name}")
                 continue
             calls[name] = _repeat(decode, body, often)
         medians[label] = {name: took / often for name, took in interleave(calls, rounds).items()}
     labels = list(medians)
     names = list(medians[labels[0]])
-    if VENDOR in names:
-        print("times as fast as the vendor's")
-        rows = [(name, [number(row[VENDOR] / row[name]) for row in medians.values()]) for name in names]
+    if OFFICIAL in names:
+        print("speed as a multiple of the official client's")
+        rows = [(name, [number(row[OFFICIAL] / row[name]) for row in medians.values()]) for name in names]
         print(table(labels, rows))
     print("\nmicroseconds")
     print(table(labels, [(name, [number(row[name] * 1e6) for row in medians.values()]) for name in names]))
     if OURS in names:
         goals: list[Goal] = [
-            (f"{label}: the vendor's over ours", row[VENDOR] / row[OURS] if VENDOR in row else None, ">=", wanted)
+            (
+                f"{label}: official client over ours",
+                row[OFFICIAL] / row[OURS] if OFFICIAL in row else None,
+                ">=",
+                wanted,
+            )
             for (label, row), wanted in zip(medians.items(), (12, 14, 6.5), strict=True)
         ]
         print_goals(goals)

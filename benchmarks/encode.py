@@ -1,6 +1,6 @@
-"""Encoding: operations to requests, and values back to JSON, without a network.
+"""Encode operations to requests, and values back to JSON, without a network.
 
-For requests the vendor's client goes up to the request that httpx is to send, and so do we: to URL, headers and body.
+Both clients build the request for their HTTP library, with URL, headers and body, and stop there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import _documents as documents
 from ._clients import KEY, OURS, OURS_JSON, parser
 from ._measure import interleave, number, table
 
-VENDOR = "handinger 0.3.0"
+OFFICIAL = "handinger 0.3.0"
 OFTEN = 100
 BASE_URL = "http://127.0.0.1:1"
 RETRIEVE, CREATE, SCHEDULE = "retrieve", "create", "schedule"
@@ -25,7 +25,7 @@ TO_DICT, TO_JSON = "Worker, 3 kB, to dict", "to JSON"
 
 
 def ours(*, fast_json: bool) -> dict[str, Callable[[], object]]:
-    """What we do."""
+    """Return our calls, by label."""
     chosen = parser(fast_json=fast_json)
     endpoint = Endpoint(BASE_URL, KEY)
     worker: Worker = decode_response(operations.RetrieveWorker("w1"), Response(200, {}, documents.small()))
@@ -51,21 +51,21 @@ def ours(*, fast_json: bool) -> dict[str, Callable[[], object]]:
     return {label: using(call) for label, call in calls.items()}
 
 
-def vendor() -> dict[str, Callable[[], object]]:
-    """What the vendor's blocking client does, whose methods send nothing here."""
+def official() -> dict[str, Callable[[], object]]:
+    """Return the calls of the official blocking client, with its sending replaced by building the request."""
     import handinger
     from handinger._models import FinalRequestOptions, construct_type
-    from handinger.types import Worker as VendorWorker
+    from handinger.types import Worker as OfficialWorker
 
     client = handinger.Handinger(api_key=KEY, base_url=BASE_URL)
 
-    build = client._build_request  # noqa: SLF001 - there is no public way to it
+    build = client._build_request  # noqa: SLF001 - it has no public equivalent
 
     def request(cast_to: object, options: FinalRequestOptions, **_: object) -> object:
         return build(options)
 
     client.request = request
-    worker = construct_type(value=our_json.loads(documents.small()), type_=VendorWorker)
+    worker = construct_type(value=our_json.loads(documents.small()), type_=OfficialWorker)
     workers = client.workers
     return {
         RETRIEVE: lambda: workers.retrieve("w1"),
@@ -81,19 +81,19 @@ def vendor() -> dict[str, Callable[[], object]]:
 def run(rounds: int) -> dict[str, object]:
     """Measure, print and return the medians in seconds."""
     contenders = {OURS_JSON: ours(fast_json=False)}
-    for name, make in ((OURS, lambda: ours(fast_json=True)), (VENDOR, vendor)):
+    for name, make in ((OURS, lambda: ours(fast_json=True)), (OFFICIAL, official)):
         try:
             contenders = {name: make()} | contenders
         except ImportError as error:
-            print(f"left out, as {error.name} is not installed: {name}")
+            print(f"skipped, since {error.name} is not installed: {name}")
     labels = list(contenders[OURS_JSON])
     medians = {}
     for label in labels:
         took = interleave({name: _repeat(calls[label]) for name, calls in contenders.items()}, rounds)
         medians[label] = {name: seconds / OFTEN for name, seconds in took.items()}
-    if VENDOR in contenders:
-        print("times as fast as the vendor's")
-        rows = [(name, [number(row[VENDOR] / row[name]) for row in medians.values()]) for name in contenders]
+    if OFFICIAL in contenders:
+        print("speed as a multiple of the official client's")
+        rows = [(name, [number(row[OFFICIAL] / row[name]) for row in medians.values()]) for name in contenders]
         print(table(labels, rows))
     print("\nmicroseconds")
     print(table(labels, [(name, [number(row[name] * 1e6) for row in medians.values()]) for name in contenders]))

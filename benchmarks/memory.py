@@ -1,6 +1,6 @@
-"""Memory: what a list of schedules keeps, what a process holds after a thousand requests, what a long stream needs.
+"""Memory of a list of schedules, of a process after a thousand requests, and of a long stream.
 
-Each number is from a process of its own, which prints it.
+Each number is measured and printed by a process of its own.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 from . import _documents as documents
-from ._clients import BARE, BARE_JSON, OURS, OURS_JSON, VENDOR, VENDOR_AIOHTTP, available
+from ._clients import BARE, BARE_JSON, OFFICIAL, OFFICIAL_AIOHTTP, OURS, OURS_JSON, available
 from ._measure import Goal, number, print_goals, table
 from ._server import served
 
 KEPT, RESIDENT, STREAM = "kept by a list of 1000", "resident after 1000 requests", "growth over a million events"
 
-#: What a process does after making its client; each prints a number of bytes.
+#: Programs that run after the client is made; each prints a number of bytes.
 PROGRAMS = {
     KEPT: """
     import gc, tracemalloc
@@ -57,7 +57,7 @@ asyncio.run(main())
 
 
 def measure(name: str, label: str, base_url: str) -> int:
-    """Return the bytes that one process printed."""
+    """Run one process and return the number of bytes that it prints."""
     program = MAIN.format(million=documents.MILLION, program=PROGRAMS[label])
     done = subprocess.run(
         [sys.executable, "-c", program, name, base_url],
@@ -85,7 +85,7 @@ def run(rounds: int) -> dict[str, object]:
         for label, row in measured.items()
     }
     base = BARE if BARE in names else BARE_JSON
-    print(f"of {base}")
+    print(f"as a multiple of {base}")
     print(
         _table(
             names,
@@ -99,12 +99,12 @@ def run(rounds: int) -> dict[str, object]:
     print("\nMB")
     print(_table(names, {label: {name: took / 1e6 for name, took in row.items()} for label, row in medians.items()}))
     ours = OURS if OURS in names else OURS_JSON
-    vendors = [name for name in (VENDOR, VENDOR_AIOHTTP) if name in names]
+    official = [name for name in (OFFICIAL, OFFICIAL_AIOHTTP) if name in names]
     kept, resident = medians[KEPT], medians[RESIDENT]
-    least = min((kept[name] for name in vendors), default=None)
+    least = min((kept[name] for name in official), default=None)
     goals: list[Goal] = [
-        (f"{KEPT}: of the vendor's", kept[ours] / least if least else None, "<=", 0.5),
-        (f"{RESIDENT}: of {base}", resident[ours] / resident[base], "<=", 1.08),
+        (f"{KEPT}: over the official client", kept[ours] / least if least else None, "<=", 0.5),
+        (f"{RESIDENT}: over {base}", resident[ours] / resident[base], "<=", 1.08),
         (f"{STREAM}: MB", medians[STREAM][ours] / 1e6, "<=", 1),
     ]
     print_goals(goals)

@@ -1,4 +1,4 @@
-"""Draw what was measured: ``python -m benchmarks.plot FILE DIRECTORY`` makes an SVG of each table in the JSON file."""
+"""Plot results: ``python -m benchmarks.plot FILE DIRECTORY`` makes an SVG of each table in the JSON file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, NullLocator
 
-from ._clients import VENDOR, VENDOR_AIOHTTP
+from ._clients import OFFICIAL, OFFICIAL_AIOHTTP
 
-BASES = (VENDOR, VENDOR_AIOHTTP, "handinger 0.3.0")
+BASES = (OFFICIAL, OFFICIAL_AIOHTTP, "handinger 0.3.0")
 TITLES = {"decode": "Decoding", "requests": "Requests over loopback", "streams": "Streams over loopback"}
 
 
 def draw(name: str, seconds: dict[str, dict[str, float]], file: Path) -> None:
-    """Draw how many times as fast as the vendor's better backend each contender was, in groups by what was measured."""
+    """Plot each contender's speed as a multiple of the official client's faster backend, grouped by label."""
     contenders = list(next(iter(seconds.values())))
     groups = {
         label: [min(row[base] for base in BASES if base in row) / row[contender] for contender in contenders]
@@ -35,7 +35,7 @@ def draw(name: str, seconds: dict[str, dict[str, float]], file: Path) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.invert_yaxis()
-    axes.set_title(f"{TITLES[name]}: times as fast as the vendor's client (more is better)", fontsize=10)
+    axes.set_title(f"{TITLES[name]}: speed as a multiple of the official client's (more is better)", fontsize=10)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
@@ -44,7 +44,7 @@ def draw(name: str, seconds: dict[str, dict[str, float]], file: Path) -> None:
 
 
 def main(results: Path, directory: Path) -> None:
-    """Draw what the file has."""
+    """Plot the tables in the file."""
     plt.rcParams["svg.hashsalt"] = "benchmarks"  # the same numbers give the same file
     directory.mkdir(parents=True, exist_ok=True)
     for name, result in json.loads(results.read_text()).items():

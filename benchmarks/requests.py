@@ -1,6 +1,6 @@
-"""Requests over loopback: one after the other, and a hundred at a time.
+"""Requests over loopback: one at a time, and a hundred in flight.
 
-Each round is a process of its own: with the same code, one is faster than the next by as much as 5 %.
+Each round is a process of its own, since processes with the same code differ by up to 5 % in speed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ._clients import BARE, OURS, VENDOR, VENDOR_AIOHTTP, Client, available, make
+from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS, Client, available, make
 from ._measure import Goal, interleave_clients, number, print_goals, table
 from ._server import served
 
-#: What is asked for, and how often in one round.
+#: By label: the call, and its number in one round.
 CALLS: dict[str, tuple[Callable[[Client], Awaitable[Any]], int]] = {
     "retrieve, 3 kB": (lambda client: client.worker("small"), 100),
     "retrieve, 200 kB": (lambda client: client.worker("big"), 20),
@@ -28,7 +28,7 @@ CALLS: dict[str, tuple[Callable[[Client], Awaitable[Any]], int]] = {
 }
 IN_FLIGHT = "100 in flight"
 CONCURRENCY, EACH = 100, 5
-#: How often each client has its turn in a process, beside the first time, which does not count.
+#: The number of measured turns of each client in a process, after one warm-up turn.
 TURNS = 2
 
 
@@ -44,7 +44,7 @@ async def one_by_one(client: Client, call: Callable[[Client], Awaitable[Any]], t
 
 
 async def all_at_once(client: Client) -> float:
-    """Return the time per request with a hundred of them under way, in seconds."""
+    """Return the time per request with a hundred of them in flight, in seconds."""
 
     async def caller() -> None:
         for _ in range(EACH):
@@ -58,7 +58,7 @@ async def all_at_once(client: Client) -> float:
 
 
 async def measure(base_url: str, names: list[str]) -> dict[str, dict[str, float]]:
-    """Return the median seconds of each client in this process, by what was asked for."""
+    """Return the median seconds of each client in this process, by label."""
     clients = {name: make(name, base_url) for name in names}
     measures = {label: partial(one_by_one, call=call, times=often) for label, (call, often) in CALLS.items()}
     medians = await interleave_clients(clients, {**measures, IN_FLIGHT: all_at_once}, TURNS)
@@ -68,13 +68,13 @@ async def measure(base_url: str, names: list[str]) -> dict[str, dict[str, float]
 
 
 def measure_in_processes(base_url: str, names: list[str], rounds: int) -> dict[str, dict[str, float]]:
-    """Return the median seconds of each client over so many processes, by what was asked for."""
+    """Return the median seconds of each client over ``rounds`` processes, by label."""
     command = [sys.executable, "-m", "benchmarks.requests", base_url]
     measured = []
     for _ in range(rounds):
         done = subprocess.run([*command, *names], check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
         measured.append(json.loads(done.stdout))
-        names = [*names[1:], names[0]]  # nobody always comes after the same neighbour
+        names = [*names[1:], names[0]]  # no client always follows the same one
     return {
         label: {name: statistics.median(each[label][name] for each in measured) for name in row}
         for label, row in measured[0].items()
@@ -86,13 +86,13 @@ def run(rounds: int) -> dict[str, object]:
     names = available()
     with served() as base_url:
         medians = measure_in_processes(base_url, names, rounds)
-    vendors = [name for name in names if name in (VENDOR, VENDOR_AIOHTTP)]
-    best = {label: min((row[name] for name in vendors), default=None) for label, row in medians.items()}
+    official = [name for name in names if name in (OFFICIAL, OFFICIAL_AIOHTTP)]
+    best = {label: min((row[name] for name in official), default=None) for label, row in medians.items()}
 
     def ratio(over: float | None, under: float) -> float | None:
         return None if over is None else over / under
 
-    print("\ntimes as fast as the vendor's better backend")
+    print("\nspeed as a multiple of the official client's faster backend")
     print(
         table(
             list(medians),
@@ -100,7 +100,7 @@ def run(rounds: int) -> dict[str, object]:
         )
     )
     if BARE in names:
-        print(f"\ntimes as long as {BARE}")
+        print(f"\ntime as a multiple of {BARE}")
         print(
             table(
                 list(medians), [(name, [number(row[name] / row[BARE]) for row in medians.values()]) for name in names]
@@ -128,7 +128,12 @@ def run(rounds: int) -> dict[str, object]:
         goals: list[Goal] = []
         for label, faster, longer in limits:
             goals.append(
-                (f"{label}: the vendor's better backend over ours", ratio(best[label], ours[label]), ">=", faster)
+                (
+                    f"{label}: official client's faster backend over ours",
+                    ratio(best[label], ours[label]),
+                    ">=",
+                    faster,
+                )
             )
             bare = medians[label].get(BARE)
             if label == IN_FLIGHT:

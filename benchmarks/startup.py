@@ -1,4 +1,4 @@
-"""Start-up: imports and the first request, each in a fresh interpreter; and what a session costs once all is loaded."""
+"""Start-up: imports and the first request, each in a new interpreter; then the cost of a session in a warm process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from handinger_async import Session, Timeouts
 
-from ._clients import BARE, KEY, OURS, OURS_JSON, VENDOR, VENDOR_AIOHTTP, available
+from ._clients import BARE, KEY, OFFICIAL, OFFICIAL_AIOHTTP, OURS, OURS_JSON, available
 from ._measure import Goal, interleave, number, print_goals, table
 from ._server import served
 
@@ -38,7 +38,7 @@ async def main():
     await client.aclose()
 asyncio.run(main())
 """
-#: How many processes of each client a round is: they are few, and no two take the same time.
+#: The number of processes per client and round: more than one, since their times vary.
 TIMES = 3
 #: Sessions and views per round.
 OFTEN = 200
@@ -46,18 +46,18 @@ CONSTRUCT, VIEW = "Session()", "with_options()"
 
 
 def start(program: str, *arguments: str) -> None:
-    """Run a program in an interpreter of its own."""
+    """Run a program in a new interpreter."""
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, cwd=Path(__file__).parents[1])
 
 
 def imports(rounds: int) -> dict[str, float]:
-    """Return the median seconds that a process takes to import something, by what it is."""
-    programs = IMPORTS if VENDOR in available() else {k: v for k, v in IMPORTS.items() if v != "import handinger"}
+    """Return the median seconds of a process that imports something, by label."""
+    programs = IMPORTS if OFFICIAL in available() else {k: v for k, v in IMPORTS.items() if v != "import handinger"}
     return interleave({name: lambda program=program: start(program) for name, program in programs.items()}, rounds)
 
 
 def first_requests(rounds: int) -> dict[str, float]:
-    """Return the median seconds from the start of a process to the end of one that has made a request."""
+    """Return the median seconds of a process that makes one request, from start to exit."""
     with served() as base_url:
         return interleave(
             {name: lambda name=name: start(FIRST, name, base_url) for name in available()}, TIMES * rounds
@@ -65,7 +65,7 @@ def first_requests(rounds: int) -> dict[str, float]:
 
 
 def sessions(rounds: int) -> dict[str, float]:
-    """Return the median seconds to make a session, and a view of one."""
+    """Return the median seconds to construct a session, and a view with other options."""
     timeouts = Timeouts(attempt=10)
 
     async def measure() -> dict[str, float]:
@@ -87,10 +87,10 @@ def sessions(rounds: int) -> dict[str, float]:
 
 def run(rounds: int) -> dict[str, object]:
     """Measure, print and return the medians in seconds."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the warm-up round compiles what is to be imported
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the warm-up round compiles the imported modules
     imported = imports(rounds)
     over = {name: seconds - imported[NOTHING] for name, seconds in imported.items()}
-    print("imports: times attrs + cattrs, over bare Python; ms over bare Python; ms in all")
+    print("imports: multiple of attrs + cattrs over bare Python; ms over bare Python; total ms")
     print(
         table(
             ["times", "ms over", "ms"],
@@ -101,24 +101,34 @@ def run(rounds: int) -> dict[str, object]:
         )
     )
     first = first_requests(rounds)
-    vendors = [first[name] for name in (VENDOR, VENDOR_AIOHTTP) if name in first]
-    better = min(vendors, default=None)
-    print("\nimport, client, first request: of the vendor's better; ms")
+    official = [first[name] for name in (OFFICIAL, OFFICIAL_AIOHTTP) if name in first]
+    better = min(official, default=None)
+    print("\nimport, client, first request: multiple of the official client's faster backend; ms")
     print(
         table(
-            ["of the vendor's", "ms"],
+            ["multiple", "ms"],
             [(name, [number(took / better if better else None), number(took * 1e3)]) for name, took in first.items()],
         )
     )
     made = sessions(rounds)
-    print("\nmicroseconds, all loaded")
+    print("\nmicroseconds in a warm process")
     print(table(["µs"], [(name, [number(seconds * 1e6)]) for name, seconds in made.items()]))
     ours = first.get(OURS, first[OURS_JSON])
     goals: list[Goal] = [
         ("import handinger_async, ms over bare Python", over[PACKAGE] * 1e3, "<=", 15),
         ("the core over attrs + cattrs", over[CORE] / over[ATTRS], "<=", 2),
-        ("import, session, first request: of the vendor's better", ours / better if better else None, "<=", 0.70),
-        ("import, session, first request: of bare aiohttp", ours / first[BARE] if BARE in first else None, "<=", 1.25),
+        (
+            "import, session, first request: over the official client's faster backend",
+            ours / better if better else None,
+            "<=",
+            0.70,
+        ),
+        (
+            "import, session, first request: over bare aiohttp",
+            ours / first[BARE] if BARE in first else None,
+            "<=",
+            1.25,
+        ),
         ("Session(), µs", made[CONSTRUCT] * 1e6, "<=", 100),
         ("with_options(), µs", made[VIEW] * 1e6, "<=", 10),
     ]

@@ -1,7 +1,6 @@
 """Streams of events over loopback, from the socket to the caller.
 
-The vendor's client parses the JSON of every event, and so do the bare ones; ours gives the events, whose ``json()`` is
-there for those who want it.
+The official client and the bare ones parse the JSON of every event; ours returns events with a ``json()`` method.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import time
 from functools import partial
 
 from . import _documents as documents
-from ._clients import BARE, OURS_JSON, VENDOR, VENDOR_AIOHTTP, Client, Ours, available, make
+from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS_JSON, Client, Ours, available, make
 from ._measure import Goal, interleave_clients, number, print_goals, table
 from ._server import served
 
@@ -21,7 +20,7 @@ ASYNC_FOR, BATCHES = "handinger_async, async for", "handinger_async, batches()"
 
 
 async def once(client: Client, worker_id: str) -> float:
-    """Return the seconds per event of one stream."""
+    """Read one stream and return the seconds per event."""
     start = time.perf_counter()
     count = await client.events(worker_id)
     seconds = time.perf_counter() - start
@@ -47,14 +46,14 @@ def run(rounds: int) -> dict[str, object]:
     with served() as base_url:
         medians = asyncio.run(measure(names, base_url, rounds))
     names = [*names, ASYNC_FOR, BATCHES]
-    vendors = [name for name in names if name in (VENDOR, VENDOR_AIOHTTP)]
-    best = {label: min((row[name] for name in vendors), default=None) for label, row in medians.items()}
-    if vendors:
-        print("times as fast as the vendor's better backend")
+    official = [name for name in names if name in (OFFICIAL, OFFICIAL_AIOHTTP)]
+    best = {label: min((row[name] for name in official), default=None) for label, row in medians.items()}
+    if official:
+        print("speed as a multiple of the official client's faster backend")
         rows = [(name, [number(best[label] / row[name]) for label, row in medians.items()]) for name in names]
         print(table(list(medians), rows))
     if BARE in names:
-        print(f"\ntimes as fast as {BARE}")
+        print(f"\nspeed as a multiple of {BARE}")
         print(
             table(
                 list(medians), [(name, [number(row[BARE] / row[name]) for row in medians.values()]) for name in names]
@@ -63,9 +62,9 @@ def run(rounds: int) -> dict[str, object]:
     print("\nthousands of events per second")
     print(table(list(medians), [(name, [number(1e-3 / row[name]) for row in medians.values()]) for name in names]))
     goals: list[Goal] = [
-        (f"{label}, {name}: over the vendor's better backend", over, ">=", wanted)
+        (f"{label}, {name}: over the official client's faster backend", over, ">=", wanted)
         for label, name, wanted in ((EACH, ASYNC_FOR, 4), (BULK, BATCHES, 8))
-        for over in [best[label] / medians[label][name] if vendors else None]
+        for over in [best[label] / medians[label][name] if official else None]
     ]
     print_goals(goals)
     return {"seconds": medians}
