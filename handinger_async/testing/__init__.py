@@ -1,21 +1,21 @@
-"""The testing kit: a Handinger that runs on your desk, and what it takes to try a client's patience.
+"""Testing tools: an in-memory Handinger service, fault injection, virtual time, Hypothesis strategies.
 
-- `FakeHandinger`: the whole service in memory, deterministic, scriptable.
+- `FakeHandinger`: the whole service in memory, deterministic and scriptable.
 - `serve`: any handler over real HTTP on loopback.
-- `check_transport`: whether a transport keeps to its protocol.
-- `handinger_async.testing.faults`: refused connections, errors, cut bodies and the like, in front of any handler.
-- `handinger_async.testing.virtual_time`: an event loop in which hours pass in no time.
-- `handinger_async.testing.strategies`: Hypothesis strategies for everything that crosses the wire.
-- `handinger_async.testing.recording`: exchanges written to a file, and answered from one.
+- `check_transport`: the conformance suite for transports.
+- `handinger_async.testing.faults`: refused connections, error responses, truncated bodies and more, in front of any
+  handler; `handinger_async.testing.fault_specs` reads them from text.
+- `handinger_async.testing.virtual_time`: an event loop in which hours pass immediately.
+- `handinger_async.testing.strategies`: Hypothesis strategies for operations, results, events and their JSON.
+- `handinger_async.testing.recording`: exchanges recorded to a file, and replayed from it.
 - `handinger_async.testing.pytest_plugin`: fixtures.
 
-The names below are imported when they are first used: aiohttp only by `serve` and `check_transport`, Hypothesis only by
-the strategies.
+The names below are imported on first use: `serve` and `check_transport` import aiohttp.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # not from typing: importing typing takes time, and this module imports nothing
 if TYPE_CHECKING:
     from .conformance import check_transport
     from .fake import FakeHandinger
@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeHandinger", "check_transport", "serve"]
 
-_HOMES = {"FakeHandinger": "fake", "check_transport": "conformance", "serve": "server"}
+#: The module that defines each public name.
+_HOMES = {
+    "FakeHandinger": "handinger_async.testing.fake",
+    "check_transport": "handinger_async.testing.conformance",
+    "serve": "handinger_async.testing.server",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from the module that it lives in (PEP 562)."""
+    """Import a public name from its module (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 
 

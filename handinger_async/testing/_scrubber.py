@@ -1,4 +1,4 @@
-"""Takes out of a recording what must not be written."""
+"""Mask secrets before a recording is written."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MASK = "***"
 
 
 class Scrubber:
-    """Replaces what must not be written.
+    """Masks the values of fields, and the API key wherever it occurs.
 
     Args:
-        names: The fields whose values are replaced.
-        key: The API key, replaced wherever it stands; empty for none.
+        names: The names of the fields.
+        key: The API key; empty for none.
     """
 
     _DECODER = json.JSONDecoder(strict=False)
@@ -33,30 +33,30 @@ class Scrubber:
         self._query = _any_of(r"(?<=[?&])(?:{})=([^&]*)", {quote(name) for name in names} | set(names))
 
     def text(self, text: str) -> str:
-        """Return ``text`` without the key."""
+        """Return ``text`` with the key masked."""
         return text.replace(self._key, MASK) if self._key else text
 
     def headers(self, headers: Headers) -> dict[str, str]:
-        """Return the fields, those that let somebody in or that are to be scrubbed without their values."""
+        """Return header fields, with credentials and the named fields masked."""
         return {
             name: MASK if isinstance(value, Secret) or name.lower() in self._headers else self.text(value)
             for name, value in headers.items()
         }
 
     def target(self, target: str) -> str:
-        """Return a path and query without the fields."""
+        """Return a path and query with the named query fields and the key masked."""
         if self._query is not None:
             target = self._query.sub(lambda found: found[0][: found.start(1) - found.start()] + MASK, target)
         return self.text(target)
 
-    def pieces(self, pieces: Sequence[bytes]) -> list[bytes]:
-        """Return the pieces of a body without the fields and the key, also where they stand in several pieces.
+    def chunks(self, chunks: Sequence[bytes]) -> list[bytes]:
+        """Return the chunks of a body with the named JSON fields and the key masked.
 
-        A value that began in one piece is masked there, and gone from those after it.
+        A value that spans several chunks is masked in the first of them and removed from the others.
         """
-        body = b"".join(pieces).decode("latin-1")  # so that characters are bytes
+        body = b"".join(chunks).decode("latin-1")  # one character for each byte
         kept: list[str] = []
-        moved: list[tuple[int, int, int]] = []  # of each span: where it was, and where its mask ends
+        moved: list[tuple[int, int, int]] = []  # for each span: its begin and end, and the end of its mask
         at = length = 0
         for first, last, mask in sorted(self._spans(body)):
             if last > at:
@@ -69,8 +69,8 @@ class Scrubber:
         firsts = [first for first, _, _ in moved]
         result = []
         begin = position = 0
-        for piece in pieces:
-            position += len(piece)
+        for chunk in chunks:
+            position += len(chunk)
             place = bisect_left(firsts, position) - 1
             end = position if place < 0 else moved[place][2] + max(0, position - moved[place][1])
             if end > begin:
@@ -79,7 +79,7 @@ class Scrubber:
         return result
 
     def _spans(self, body: str) -> list[tuple[int, int, str]]:
-        """Return where the values of the fields and the key stand, and what is to stand there."""
+        """Return the spans of values to mask: begin, end, mask."""
         spans = []
         if self._field is not None:
             for found in self._field.finditer(body):
@@ -88,7 +88,7 @@ class Scrubber:
                     mask = (
                         json.dumps(MASK if isinstance(value, str) else type(value)()) if value is not None else "null"
                     )
-                except ValueError:  # cut short, or not on one line: the rest of the event goes
+                except ValueError:  # truncated, or not on one line: mask the rest of the event
                     end, mask = body.find("\n\n", found.end()), f'"{MASK}"'
                     end = len(body) if end < 0 else end
                 spans.append((found.end(), end, mask))

@@ -13,11 +13,7 @@ from .._json import loads
 from ..codec import decode_request, encode_response, to_json
 from ..errors import ConfigurationError, shorten
 from ..http import DEFAULT_BASE_URL, Headers, Request, Response
-from ..models import (
-    ScheduleCancelResponse,
-    ScheduleListResponse,
-    Worker,
-)
+from ..models import ScheduleCancelResponse, ScheduleListResponse, Worker
 from ..operations import (
     EVENT_STREAM,
     CancelSchedule,
@@ -33,21 +29,22 @@ from ..operations import (
 )
 from ..sse import ServerSentEvent, encode_event
 from ..transports.memory import StreamingResponse
-from ._clock import Clock, Ids
-from ._files import serve_file
-from ._refusal import Refusal
-from ._schedules import plan
-from ._state import BUDGETS, KnownSchedule, WorkerState
+from ._service.clock import Clock, Ids
+from ._service.errors import ServiceError
+from ._service.files import serve_file
+from ._service.schedules import KnownSchedule, plan
+from ._service.state import WorkerState
+from ._service.usage import BUDGETS
 from .scripts import Matcher, Script, Step, improvise
 
 __all__ = ["FakeHandinger"]
 
-#: When the service's calendar begins.
+#: The instant at which the service's clock starts.
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeHandinger:
-    """A Handinger in memory: a handler for `MemoryTransport`, for `serve`, and for whoever has requests to answer.
+    """An in-memory Handinger service: a handler for `MemoryTransport`, for `serve`, or to call directly.
 
     ::
 
@@ -55,22 +52,21 @@ class FakeHandinger:
         async with Session(api_key="any", transport=MemoryTransport(fake)) as session:
             worker = await session.workers.create(input="What's the weather today in Barcelona?")
 
-    Workers go from pending through running to completed within one to two seconds. They say something made up, or what
-    `script` tells them to. Time is that of the event loop, ids come from the seed: the same calls give the same
-    answers, and in a loop of `handinger_async.testing.virtual_time` hours pass in no time.
+    Workers go from pending through running to completed within one to two seconds. They produce made-up text, or the
+    steps of a `script`. Time is the event loop's, ids derive from the seed: the same calls give the same responses, and
+    in a loop of `handinger_async.testing.virtual_time` hours pass immediately.
 
-    A stream begins with the updates that are stored (those after ``Last-Event-ID``, if that is given), goes on with
-    each as it comes, and ends when the worker has completed its work. Schedules run when their time has come; a
-    recurring one is passed over while its worker is still at work. What is asked for with an ``Idempotency-Key``
-    that was seen before is not performed again.
+    A stream begins with the stored updates (those after ``Last-Event-ID``, if that is given), goes on with live ones,
+    and ends when the worker has completed. Schedules run when they are due; a recurring one skips a run while its
+    worker is still running. A request whose ``Idempotency-Key`` was seen before is not performed again.
 
     Args:
-        seed: Where ids and delays come from.
-        api_keys: The keys that are let in; None for any.
-        start: What the service's calendar shows at the first request; aware of its time zone.
+        seed: Determines ids and delays.
+        api_keys: The keys that authenticate; None for any.
+        start: The instant of the first request on the service's clock; aware of its time zone.
 
     Attributes:
-        requests: Everything received, in order.
+        requests: All requests received, in order.
     """
 
     def __init__(self, *, seed: int = 0, api_keys: Collection[str] | None = None, start: datetime = START) -> None:
@@ -79,30 +75,29 @@ class FakeHandinger:
         self.requests: list[Request] = []
         self._api_keys = None if api_keys is None else frozenset(api_keys)
         self._clock = Clock(start)
-        self._random = Random(seed)  # noqa: S311 - the point is that it can be foretold
+        self._random = Random(seed)  # noqa: S311 - deterministic on purpose
         self._ids = Ids(self._random)
-        self._request_ids = Ids(Random(seed))  # noqa: S311 - its own, so that a repeated request changes no other id
+        self._request_ids = Ids(Random(seed))  # noqa: S311 - separate, so that a retried request changes no other id
         self._workers: dict[str, WorkerState] = {}
         self._scripts: list[Script] = []
         self._performed: dict[str, tuple[Request, Any]] = {}
 
-    # For the test that uses it ########################################################################################
+    # For tests ########################################################################################################
 
     @property
     def workers(self) -> dict[str, Worker]:
-        """All workers as they are now, by id, in the order of their creation."""
+        """All workers in their current state, by id, in the order of their creation."""
         return {state.id: state.current(DEFAULT_BASE_URL) for state in self._workers.values()}
 
     def script(self, *steps: Step | str, match: Matcher = None, times: int | None = None) -> None:
-        """Say what workers do: in each run that fits, these steps.
+        """Set the steps of matching runs.
 
-        The first script that fits a run is taken, in the order in which they were given.
+        Scripts are tried in the order in which they were added; the first that matches a run is used for it.
 
         Args:
-            steps: The steps, or just what is said in each. Without any, the worker completes its work at once.
-            match: Which runs: those whose instruction contains this text, or for which this function returns True; None
-                for all.
-            times: For how many of these runs; None for all.
+            steps: The steps, or just their texts. Without any, the worker completes immediately.
+            match: Selects runs: by a part of their instruction, or by a function of it that returns True; None for all.
+            times: The number of runs that use the script; None for no limit.
         """
         taken = tuple(Step(step) if isinstance(step, str) else step for step in steps)
         self._scripts.append(Script(taken, match, times))
@@ -113,11 +108,11 @@ class FakeHandinger:
         Args:
             worker_id: The worker.
             path: The file's path, such as ``"scratchpad/plan.md"``.
-            data: Its content.
-            media_type: Its type; None to guess it from the path.
+            data: The content.
+            media_type: The media type; None to guess it from the path.
 
         Raises:
-            ConfigurationError: There is no such worker, or the path could not be asked for.
+            ConfigurationError: There is no such worker, or the path is not valid in a request.
         """
         operation = RetrieveWorkerFile(file_path=path, worker_id=worker_id)
         if operation.worker_id not in self._workers:
@@ -127,49 +122,49 @@ class FakeHandinger:
     # The service ######################################################################################################
 
     def __call__(self, request: Request) -> Response | StreamingResponse:
-        """Answer a request.
+        """Respond to a request.
 
         Args:
             request: The request.
 
         Returns:
-            The answer; a `StreamingResponse` where it is a live stream.
+            The response; a `StreamingResponse` for a stream of events.
         """
         self.requests.append(request)
-        self._clock.now()  # which goes from the first request on, whatever it asks for
-        answer: Response | StreamingResponse
+        self._clock.now()  # the first reading starts the clock
+        response: Response | StreamingResponse
         try:
-            self._admit(request)
+            self._authenticate(request)
             operation = self._read(request)
-            answer = self._perform(operation, request)
-        except Refusal as refusal:
-            answer = refusal.response
-        return attrs.evolve(answer, headers=answer.headers | {"X-Request-Id": self._request_ids.new("req")})
+            response = self._perform(operation, request)
+        except ServiceError as error:
+            response = error.response
+        return attrs.evolve(response, headers=response.headers | {"X-Request-Id": self._request_ids.new("req")})
 
-    def _admit(self, request: Request) -> None:
+    def _authenticate(self, request: Request) -> None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key or (self._api_keys is not None and key not in self._api_keys):
             message = "The API key is missing or unknown."
-            raise Refusal(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
+            raise ServiceError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
 
     def _read(self, request: Request) -> Operation[Any]:
-        """Return what is asked for, in a form that can be carried out."""
+        """Return the operation of a request, with its arguments checked."""
         try:
             operation = decode_request(request)
         except LookupError as error:
-            raise Refusal(404, "not_found", str(error.args[0])) from None
+            raise ServiceError(404, "not_found", str(error.args[0])) from None
         except ValueError as error:
-            if request.method == "POST" and not _is_json(request.body):
-                raise Refusal(400, "malformed_json", f"The body is not JSON: {shorten(str(error), 120)}") from None
-            if request.method != "POST":
-                raise Refusal(400, "bad_request", str(error)) from None
-            raise Refusal(422, "validation_error", str(error)) from None
+            if request.method not in ("POST", "PUT", "PATCH"):
+                raise ServiceError(400, "bad_request", str(error)) from None
+            if not _is_json(request.body):
+                raise ServiceError(400, "malformed_json", f"The body is not JSON: {shorten(str(error), 120)}") from None
+            raise ServiceError(422, "validation_error", str(error)) from None
         if not getattr(operation, "input", "x").strip():
-            raise Refusal(422, "validation_error", "input is empty")
+            raise ServiceError(422, "validation_error", "input is empty")
         budget = getattr(operation, "budget", None)
         if budget is not None and budget not in BUDGETS:
-            wanted = ", ".join(BUDGETS)
-            raise Refusal(422, "validation_error", f"budget must be one of {wanted}, not {shorten(repr(budget), 80)}")
+            message = f"budget must be one of {', '.join(BUDGETS)}, not {shorten(repr(budget), 80)}"
+            raise ServiceError(422, "validation_error", message)
         return operation
 
     def _perform(self, operation: Operation[Any], request: Request) -> Response | StreamingResponse:
@@ -198,10 +193,13 @@ class FakeHandinger:
                 return encode_response(operation, self._once(request, lambda: self._schedule(operation)))
             case CancelSchedule():
                 return encode_response(operation, self._once(request, lambda: self._cancel(operation)))
-        raise Refusal(501, "not_implemented", f"{type(operation).__name__} is not implemented here.")
+        name = type(operation).__name__
+        raise ServiceError(
+            501, "not_implemented", f"FakeHandinger has no case for {name}: add one to _perform in testing/fake.py"
+        )
 
     def _once(self, request: Request, effect: Callable[[], Any]) -> Any:
-        """Return what ``effect`` did; with an idempotency key, what it did the first time."""
+        """Return the result of ``effect``; for an idempotency key seen before, the result of the first time."""
         key = request.headers.get("idempotency-key")
         if key is None:
             return effect()
@@ -209,12 +207,12 @@ class FakeHandinger:
             self._performed[key] = request, effect()
         before, result = self._performed[key]
         if (before.target, before.body) != (request.target, request.body):
-            raise Refusal(422, "idempotency_key_reused", "The Idempotency-Key was used for another request.")
+            raise ServiceError(422, "idempotency_key_reused", "The Idempotency-Key was used for another request.")
         return result
 
     def _find(self, worker_id: str) -> WorkerState:
         if worker_id not in self._workers:
-            raise Refusal(404, "not_found", f"There is no worker {shorten(worker_id, 120)}.")
+            raise ServiceError(404, "not_found", f"There is no worker {shorten(worker_id, 120)}.")
         return self._workers[worker_id]
 
     def _create(self, operation: CreateWorker) -> tuple[WorkerState, int]:
@@ -230,7 +228,7 @@ class FakeHandinger:
         state = self._find(operation.worker_id)
         state.advance()
         if state.schedules.pop(operation.schedule_id, None) is None:
-            raise Refusal(404, "not_found", f"There is no schedule {shorten(operation.schedule_id, 120)}.")
+            raise ServiceError(404, "not_found", f"There is no schedule {shorten(operation.schedule_id, 120)}.")
         return ScheduleCancelResponse(cancelled=True)
 
     def _direct(self, text: str) -> tuple[Step, ...]:
@@ -243,9 +241,9 @@ class FakeHandinger:
     def _worker(
         self, operation: Operation[Any], state: WorkerState, place: int, request: Request
     ) -> Response | StreamingResponse:
-        """Return the worker, or the stream of its updates from ``place`` on."""
+        """Return the worker, or the stream of its updates from index ``place`` on."""
         base_url = f"http://{request.headers['host']}" if "host" in request.headers else DEFAULT_BASE_URL
-        if not operation.streams:
+        if operation.accept != EVENT_STREAM:
             return encode_response(operation, state.current(base_url))
         headers = Headers({"Content-Type": EVENT_STREAM, "Cache-Control": "no-cache"})
         return StreamingResponse(200, headers, _events(state, place, base_url))
@@ -254,7 +252,7 @@ class FakeHandinger:
         state = self._find(operation.worker_id)
         version = state.file(operation.file_path, state.advance())
         if version is None:
-            raise Refusal(404, "not_found", f"There is no file {shorten(operation.file_path, 120)}.")
+            raise ServiceError(404, "not_found", f"There is no file {shorten(operation.file_path, 120)}.")
         return serve_file(version, request.headers)
 
     def _schedule(self, operation: CreateSchedule) -> KnownSchedule:
@@ -272,7 +270,7 @@ async def _events(state: WorkerState, place: int, base_url: str) -> AsyncIterato
 
 
 def _resume_at(request: Request, known: int) -> int:
-    """Return the place to begin a stream at: after the last event that the client has, if it was ours."""
+    """Return the index of the first update to stream: after the client's last event, if that is one of ours."""
     last = request.headers.get("last-event-id", "")
     return int(last) if last.isascii() and last.isdecimal() and int(last) <= known else 0
 

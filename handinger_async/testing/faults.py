@@ -1,11 +1,11 @@
-"""What can go wrong between a client and a service, put in front of any handler.
+"""Fault injection: errors, delays and broken connections, in front of any handler.
 
 ::
 
     handler = FaultyHandler(
         FakeHandinger(),
-        Status(503, retry_after=1.0, times=2),          # the first two requests, whatever they are
-        Drop(on=CreateWorker),                          # the first create: performed, and its answer lost
+        Status(503, retry_after=1.0, times=2),          # the first two requests
+        Drop(on=CreateWorker),                          # the first create: performed, but its response is lost
         Cut(120, on=StreamWorkerUpdates, times=None),   # every stream, after 120 bytes
         Delay(2.0, chance=0.1, times=None),             # one request in ten
     )
@@ -29,11 +29,10 @@ from .._json import dumps
 from ..codec import decode_request
 from ..errors import APIConnectionError, ConfigurationError
 from ..http import Headers, Request
-from ..operations import (
-    Operation,
-)
-from ..transports.memory import Chunks, Handler, StreamingResponse, ask
-from ._answers import LastAnswer, close, iterate
+from ..operations import Operation
+from ..transports.memory import Chunks, Handler, StreamingResponse
+from ..transports.memory import ask as call_handler
+from ._responses import UnannouncedClose, close, iterate
 
 __all__ = [
     "CloseConnection",
@@ -48,7 +47,7 @@ __all__ = [
     "Trickle",
 ]
 
-Ask: TypeAlias = Callable[[], Awaitable[StreamingResponse]]
+CallNext: TypeAlias = Callable[[], Awaitable[StreamingResponse]]
 On: TypeAlias = type[Operation[Any]] | tuple[type[Operation[Any]], ...] | Callable[[Request], bool] | None
 
 
@@ -64,14 +63,14 @@ def _check_chance(fault: Fault, field: attrs.Attribute[Any], value: float) -> No
 
 @attrs.frozen
 class Fault:
-    """Something that goes wrong; one of the classes below.
+    """The base class of all faults.
 
     Args:
-        on: With which requests: those of an operation's class, or of one of several; those for which a function of the
-            request returns True; None for all.
-        times: With how many of these; None for all.
-        skip: How many of these pass unharmed first.
-        chance: How likely it is for each, from 0 to 1; those that are spared do not count for ``times``.
+        on: Selects requests: by the class of their operation, by several of them, or by a function of the request that
+            returns True; None for all.
+        times: The number of selected requests to affect; None for all.
+        skip: The number of selected requests to leave alone first.
+        chance: Probability per selected request, 0 to 1. Requests that are spared do not use up ``times``.
     """
 
     on: On = attrs.field(default=None, kw_only=True)
@@ -79,22 +78,22 @@ class Fault:
     skip: int = attrs.field(default=0, kw_only=True, validator=_check_count)
     chance: float = attrs.field(default=1.0, kw_only=True, validator=_check_chance)
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
-        """Answer a request that this goes wrong with.
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
+        """Respond to an affected request.
 
         Args:
-            ask: Performs the request, unless something else goes wrong too, and returns the answer.
+            call_next: Passes the request on, to the next fault or to the handler, and returns the response.
 
         Returns:
-            The answer.
+            The response.
 
         Raises:
-            APIConnectionError: There is none.
+            APIConnectionError: The fault is a failure of the connection.
         """
-        return await ask()
+        return await call_next()
 
     def concerns(self, request: Request) -> bool:
-        """Return whether the request is one of those that this can go wrong with."""
+        """Return True if ``on`` selects the request."""
         if self.on is None:
             return True
         if not isinstance(self.on, type | tuple):
@@ -107,35 +106,35 @@ class Fault:
 
 @attrs.frozen
 class Refuse(Fault):
-    """The connection is refused: the request is not performed, and the client knows.
+    """The connection is refused. The request is not performed, and the client can tell.
 
-    (A server that is reached cannot refuse; over HTTP the connection is closed before the request is performed.)
+    A server that was reached cannot refuse: over HTTP, the connection is closed before the request is performed.
     """
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
-        raise APIConnectionError("The connection was refused.", request_sent=False)
+        raise APIConnectionError("the connection was refused", request_sent=False)
 
 
 @attrs.frozen
 class Drop(Fault):
-    """The request is performed, but the connection is lost before the answer: to repeat a POST now is to double it."""
+    """The connection is lost before the response. The request is performed, so that a retried POST doubles it."""
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
-        await close((await ask()).chunks)
-        raise APIConnectionError("The connection was lost.")
+        await close((await call_next()).chunks)
+        raise APIConnectionError("the connection was lost")
 
 
 @attrs.frozen
 class Status(Fault):
-    """The request is not performed, but answered with an error.
+    """An error response. The request is not performed.
 
     Args:
-        status: The status: 429, 500, 503, …
-        retry_after: The seconds of a ``Retry-After`` header; None for no such header.
-        headers: Other header fields.
-        body: The body; None for one as the service has it.
+        status: The status code: 429, 500, 503, …
+        retry_after: The value of ``Retry-After``, in seconds; None for no such header.
+        headers: Further header fields.
+        body: The body; None for one in the service's format.
     """
 
     status: int = 500
@@ -143,7 +142,7 @@ class Status(Fault):
     headers: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     body: bytes | None = attrs.field(default=None, kw_only=True)
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
         headers = Headers({"Content-Type": "application/json"})
         if self.retry_after is not None:
@@ -154,34 +153,34 @@ class Status(Fault):
 
 @attrs.frozen
 class Delay(Fault):
-    """The request is performed, but the answer takes its time.
+    """A late response. The request is performed first.
 
     Args:
-        seconds: How long; ``math.inf`` for ever.
-        at: Before which byte of the body; None for before the head.
+        seconds: The delay; ``math.inf`` for no response at all.
+        at: The offset in the body, in bytes, at which to pause; None to delay the whole response.
     """
 
     seconds: float
     at: int | None = attrs.field(default=None, kw_only=True, validator=_check_count)
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
-        answer = await ask()
+        response = await call_next()
         if self.at is None:
-            await self._pass()
-            return answer
-        return attrs.evolve(answer, chunks=self._delayed(answer.chunks, self.at))
+            await self._pause()
+            return response
+        return attrs.evolve(response, chunks=self._delayed(response.chunks, self.at))
 
     async def _delayed(self, chunks: Chunks, at: int) -> AsyncIterator[bytes]:
-        async with aclosing(_split(chunks, at)) as pieces:
+        async with aclosing(_split(chunks, at)) as parts:
             seen = 0
-            async for piece in pieces:
+            async for part in parts:
                 if seen == at:
-                    await self._pass()
-                seen += len(piece)
-                yield piece
+                    await self._pause()
+                seen += len(part)
+                yield part
 
-    async def _pass(self) -> None:
+    async def _pause(self) -> None:
         if self.seconds == float("inf"):
             await asyncio.get_running_loop().create_future()
         await asyncio.sleep(self.seconds)
@@ -189,157 +188,158 @@ class Delay(Fault):
 
 @attrs.frozen
 class Trickle(Fault):
-    """The body comes in small pieces.
+    """A body that arrives in small chunks.
 
     Args:
-        size: Bytes in a piece.
-        pause: Seconds before each.
+        size: The size of a chunk, in bytes.
+        pause: Seconds before each chunk.
     """
 
     size: int = attrs.field(default=1, validator=attrs.validators.ge(1))
     pause: float = 0.01
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
-        answer = await ask()
-        return attrs.evolve(answer, chunks=self._slowed(answer.chunks))
+        response = await call_next()
+        return attrs.evolve(response, chunks=self._slowed(response.chunks))
 
     async def _slowed(self, chunks: Chunks) -> AsyncIterator[bytes]:
-        async with aclosing(iterate(chunks)) as pieces:
-            async for piece in pieces:
-                for begin in range(0, len(piece), self.size):
+        async with aclosing(iterate(chunks)) as whole:
+            async for chunk in whole:
+                for begin in range(0, len(chunk), self.size):
                     await asyncio.sleep(self.pause)
-                    yield piece[begin : begin + self.size]
+                    yield chunk[begin : begin + self.size]
 
 
 @attrs.frozen
 class Cut(Fault):
-    """The connection is lost within the body.
+    """A truncated body: the connection is lost within it.
 
     Args:
-        at: How many bytes of the body arrive. A body that is shorter arrives whole.
+        at: The number of bytes of the body that arrive. A shorter body arrives complete.
     """
 
     at: int = attrs.field(validator=_check_count)
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
-        answer = await ask()
-        return attrs.evolve(answer, chunks=self._shortened(answer.chunks))
+        response = await call_next()
+        return attrs.evolve(response, chunks=self._shortened(response.chunks))
 
     async def _shortened(self, chunks: Chunks) -> AsyncIterator[bytes]:
-        async with aclosing(_split(chunks, self.at)) as pieces:
+        async with aclosing(_split(chunks, self.at)) as parts:
             left = self.at
             if left > 0:
-                async for piece in pieces:
-                    yield piece
-                    left -= len(piece)
+                async for part in parts:
+                    yield part
+                    left -= len(part)
                     if left <= 0:
                         break
             if left <= 0:
-                raise APIConnectionError("The connection was lost in the middle of the body.")
+                raise APIConnectionError("the connection was lost in the middle of the body")
 
 
 @attrs.frozen
 class Corrupt(Fault):
-    """One byte of the body is replaced by a NUL, which no JSON may hold.
+    """One byte of the body is replaced by a NUL, which is not valid in JSON.
 
     Args:
-        at: Which byte, counted from 0.
+        at: The offset of the byte.
     """
 
     at: int = attrs.field(default=0, validator=_check_count)
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
-        answer = await ask()
-        return attrs.evolve(answer, chunks=self._corrupted(answer.chunks))
+        response = await call_next()
+        return attrs.evolve(response, chunks=self._corrupted(response.chunks))
 
     async def _corrupted(self, chunks: Chunks) -> AsyncIterator[bytes]:
-        async with aclosing(_split(chunks, self.at)) as pieces:
+        async with aclosing(_split(chunks, self.at)) as parts:
             seen = 0
-            async for piece in pieces:
-                yield b"\0" + piece[1:] if seen == self.at else piece
-                seen += len(piece)
+            async for part in parts:
+                yield b"\0" + part[1:] if seen == self.at else part
+                seen += len(part)
 
 
 @attrs.frozen
 class CloseConnection(Fault):
-    """The answer is whole, but its connection is closed behind it, without a word: the next request finds it dead.
+    """The response is complete, and then its connection is closed unannounced: the next request finds it stale.
 
-    Where there are no connections, nothing happens.
+    Without effect where there are no connections.
     """
 
-    async def apply(self, ask: Ask) -> StreamingResponse:
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
-        answer = await ask()
-        return LastAnswer(answer.status, answer.headers, answer.chunks)
+        response = await call_next()
+        return UnannouncedClose(response.status, response.headers, response.chunks)
 
 
 async def _split(chunks: Chunks, at: int) -> AsyncGenerator[bytes, None]:
-    """Iterate over chunks, none of them empty, that have one more boundary: before byte ``at``."""
+    """Iterate over the chunks that are not empty, with one more boundary at offset ``at``."""
     seen = 0
-    async with aclosing(iterate(chunks)) as pieces:
-        async for piece in pieces:
-            for part in (piece[: max(0, at - seen)], piece[max(0, at - seen) :]):
+    async with aclosing(iterate(chunks)) as whole:
+        async for chunk in whole:
+            for part in (chunk[: max(0, at - seen)], chunk[max(0, at - seen) :]):
                 if part:
                     yield part
-            seen += len(piece)
+            seen += len(chunk)
 
 
 class FaultyHandler:
-    """A handler with which things go wrong.
+    """A handler that applies faults to the requests of another one.
 
     Args:
-        handler: The handler behind it.
-        faults: What goes wrong. A request comes past them in this order, as far as it comes: one that was refused does
-            not count for those behind.
-        seed: What chance depends on.
+        handler: The other handler.
+        faults: The faults, applied in this order. A request that a fault does not pass on does not count for the faults
+            after it.
+        seed: Determines the outcome of ``chance``.
 
     Attributes:
         faults: The faults; more can be appended at any time.
-        injected: What went wrong so far, in order, and with which request.
+        injected: The faults applied so far, in order, each with its request.
     """
 
     def __init__(self, handler: Handler, *faults: Fault, seed: int = 0) -> None:
         self._handler = handler
         self.faults = list(faults)
-        self._random = Random(seed)  # noqa: S311 - the point is that it can be foretold
-        self._met: Counter[int] = Counter()
-        self._struck: Counter[int] = Counter()
+        self._random = Random(seed)  # noqa: S311 - deterministic on purpose
+        self._selected: Counter[int] = Counter()
+        self._affected: Counter[int] = Counter()
         self.injected: list[tuple[Request, Fault]] = []
 
     async def __call__(self, request: Request) -> StreamingResponse:
-        """Answer a request.
+        """Respond to a request.
 
         Args:
             request: The request.
 
         Returns:
-            The answer.
+            The response.
 
         Raises:
-            APIConnectionError: There is none.
+            APIConnectionError: A fault is a failure of the connection.
         """
-        return await self._from(0, request)
+        return await self._pass_on(0, request)
 
-    async def _from(self, place: int, request: Request) -> StreamingResponse:
-        """Answer a request that has come past the faults before ``place``."""
+    async def _pass_on(self, place: int, request: Request) -> StreamingResponse:
+        """Pass a request to the fault at index ``place``, or to the handler behind the last one."""
         if place == len(self.faults):
-            return await ask(self._handler, request)
-        if self._strikes(place, request):
-            return await self.faults[place].apply(lambda: self._from(place + 1, request))
-        return await self._from(place + 1, request)
+            return await call_handler(self._handler, request)
+        if self._affects(place, request):
+            return await self.faults[place].apply(lambda: self._pass_on(place + 1, request))
+        return await self._pass_on(place + 1, request)
 
-    def _strikes(self, place: int, request: Request) -> bool:
+    def _affects(self, place: int, request: Request) -> bool:
+        """Return True if the fault at index ``place`` affects the request, and count the request."""
         fault = self.faults[place]
         if not fault.concerns(request):
             return False
-        self._met[place] += 1
-        if self._met[place] <= fault.skip or self._struck[place] == fault.times:
+        self._selected[place] += 1
+        if self._selected[place] <= fault.skip or self._affected[place] == fault.times:
             return False
         if fault.chance < 1 and self._random.random() >= fault.chance:
             return False
-        self._struck[place] += 1
+        self._affected[place] += 1
         self.injected.append((request, fault))
         return True

@@ -1,15 +1,15 @@
-"""Fixtures for pytest, for those who turn them on.
+"""Fixtures for pytest.
 
 ::
 
     pytest_plugins = ["handinger_async.testing.pytest_plugin"]
 
-- ``handinger``: a `Session` over a `FakeHandinger`;
-- ``fake_handinger``: that service, to script it and to see what it was asked;
-- ``handinger_server``: the URL at which it is served over HTTP on loopback;
-- ``virtual_time``: the test runs in a `VirtualTimeLoop`, where hours pass in no time (pytest-asyncio 1.4 or newer).
+- ``handinger``: a `Session` over a `FakeHandinger`.
+- ``fake_handinger``: that service, to script it and to inspect its requests.
+- ``handinger_server``: the URL of that service, served over HTTP on loopback.
+- ``virtual_time``: runs the test in a `VirtualTimeLoop`, where hours pass immediately (pytest-asyncio 1.4 or newer).
 
-They need pytest-asyncio, in strict or in auto mode, or pytest-aiohttp, which brings it.
+They need pytest-asyncio in strict or in auto mode, or pytest-aiohttp, which brings it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def handinger(fake_handinger: FakeHandinger) -> AsyncIterator[Session]:
 
 @pytest_asyncio.fixture
 async def handinger_server(fake_handinger: FakeHandinger) -> AsyncIterator[str]:
-    """The URL at which the in-memory service is served over HTTP."""
+    """The URL of the in-memory service, served over HTTP."""
     from .server import serve  # here, since aiohttp is slow to import
 
     async with serve(fake_handinger) as url:
@@ -54,7 +54,7 @@ async def handinger_server(fake_handinger: FakeHandinger) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture
 async def virtual_time() -> VirtualTimeLoop:
-    """The event loop of the test, whose clock jumps when nothing else is ready."""
+    """The event loop of the test, whose clock jumps to the next timer when nothing else is ready."""
     loop = asyncio.get_running_loop()
     if not isinstance(loop, VirtualTimeLoop):
         pytest.fail("virtual_time needs pytest-asyncio 1.4 or newer, and no other choice of an event loop")

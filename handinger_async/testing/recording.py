@@ -1,16 +1,16 @@
-"""Exchanges written to a file, and answered from it: for tests of code whose conversation with the service is long.
+"""Record exchanges with the service to a file, and replay them in tests.
 
 ::
 
     async with Session(transport=RecordingTransport(AiohttpTransport(), "weather.json")) as session:
-        ...  # with the real service, once
+        ...  # once, with the real service
 
     async with Session(api_key="any", transport=ReplayTransport("weather.json")) as session:
-        ...  # without it, from then on
+        ...  # from then on, without it
 
-The file is JSON that people can read and edit. The pieces of a body stay the pieces that they came in. The API key,
-cookies and every field that you name are replaced before anything is written: by ``***``, or by an empty value of their
-type, so that what is replayed can still be read.
+The file is JSON, for people to read and edit. The chunks of a body are kept as they arrived. The API key, cookies and
+the fields that you name are masked before anything is written: with ``***``, or with an empty value of the same type,
+so that the replayed response can still be decoded.
 """
 
 from __future__ import annotations
@@ -33,25 +33,24 @@ from ._scrubber import MASK, Scrubber
 
 __all__ = ["RecordingTransport", "ReplayMismatchError", "ReplayTransport"]
 
-#: The header fields that tell one request from another; the rest is how a client introduces itself.
-_TELLING = ("accept", "content-type", "last-event-id", "range", "if-none-match")
+#: The header fields that are compared; the others describe the client.
+_COMPARED_HEADERS = ("accept", "content-type", "last-event-id", "range", "if-none-match")
 
 
 class ReplayMismatchError(AssertionError):
-    """What is asked for is not what was recorded; the message says what differs.
+    """A request differs from the recorded ones; the message lists the differences.
 
-    It is no `HandingerError`, so that nothing takes it for a failure of the service, and tries again.
+    It is not a `HandingerError`, so that it is never retried as a failure of the service.
     """
 
 
 class RecordingTransport:
-    """Passes requests on to another transport, and writes down what is said.
+    """A transport that records the exchanges of another one.
 
     Args:
-        inner: The transport that sends them; closed with this one.
+        inner: The transport that sends the requests. It is closed with this one.
         path: The file, written when the transport is closed.
-        scrub: Names of header fields, of query fields and of JSON fields, wherever they are in a body, whose values are
-            not written.
+        scrub: Names of fields to mask: header fields, query fields, and JSON fields at any depth of a body.
     """
 
     def __init__(self, inner: Transport, path: str | os.PathLike[str], *, scrub: Collection[str] = ()) -> None:
@@ -75,7 +74,7 @@ class RecordingTransport:
         return _RecordedResponse(response, exchange, scrubber)
 
     async def aclose(self) -> None:
-        """Close the other transport, and write the file."""
+        """Close the inner transport, and write the file."""
         await self._inner.aclose()
         recording = {"scrubbed": self._names, "exchanges": self._exchanges}
         _write(self._path, json.dumps(recording, ensure_ascii=False, indent=1) + "\n")
@@ -127,22 +126,22 @@ class _RecordedResponse:
         if not self._done:
             self._done = True
             self._record["end"] = how
-            self._record["chunks"] = [_to_json(chunk) for chunk in self._scrubber.pieces(self._chunks)]
+            self._record["chunks"] = [_to_json(chunk) for chunk in self._scrubber.chunks(self._chunks)]
             self._chunks = []
 
 
 class ReplayTransport:
-    """Answers requests as they were answered when they were recorded, in the same pieces.
+    """A transport that replays recorded responses, in the same chunks.
 
-    A request is given the first recorded answer to the same request that was not given yet. What counts is the method,
-    the path, the query, the body and the few headers that change an answer; not the host.
+    Each request gets the first unused response to an equal request. Requests are compared by method, path, query, body
+    and the headers that affect a response; not by host.
 
     Args:
-        path: The file that a `RecordingTransport` has written.
+        path: A file written by a `RecordingTransport`.
 
     Raises:
-        OSError: It cannot be read.
-        ConfigurationError: It is no recording.
+        OSError: The file cannot be read.
+        ConfigurationError: The file is not a recording.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -152,61 +151,61 @@ class ReplayTransport:
             self._unused: list[dict[str, Any]] = list(recording["exchanges"])
         except (ValueError, TypeError, KeyError) as error:
             raise ConfigurationError(f"{path} is not a recording: {shorten(str(error))}") from None
-        self._memory = MemoryTransport(self._answer)
+        self._memory = MemoryTransport(self._replay)
 
     @property
     def unused(self) -> list[str]:
-        """What was recorded and not asked for: ``"GET /api/workers/w1"``."""
+        """The recorded requests not replayed yet, each as ``"GET /api/workers/w1"``."""
         return [f"{exchange['request']['method']} {exchange['request']['target']}" for exchange in self._unused]
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
-        """Answer a request; see `Transport.open`.
+        """Replay the response to a request; see `Transport.open`.
 
         Raises:
-            ReplayMismatchError: The request was not recorded, or its answers have all been given.
+            ReplayMismatchError: The request was not recorded, or all its responses are used.
         """
         return await self._memory.open(url, request, connect_timeout=connect_timeout)
 
     async def aclose(self) -> None:
-        """Close the answers that are still open."""
+        """Close the responses that are still open."""
         await self._memory.aclose()
 
-    def _answer(self, request: Request) -> StreamingResponse:
-        asked = _describe(request, Scrubber(self._names, _key(request)))
+    def _replay(self, request: Request) -> StreamingResponse:
+        sent = _describe(request, Scrubber(self._names, _key(request)))
         for place, exchange in enumerate(self._unused):
-            if not _differences(exchange["request"], asked):
+            if not _differences(exchange["request"], sent):
                 del self._unused[place]
                 break
         else:
-            raise ReplayMismatchError(self._complaint(asked))
+            raise ReplayMismatchError(self._explain_mismatch(sent))
         if "error" in exchange:
             raise _to_error(exchange["error"])
         recorded = exchange["response"]
-        return StreamingResponse(recorded["status"], recorded["headers"], _replay(recorded))
+        return StreamingResponse(recorded["status"], recorded["headers"], _chunks(recorded))
 
-    def _complaint(self, asked: dict[str, Any]) -> str:
-        what = f"{asked['method']} {asked['target']}"
+    def _explain_mismatch(self, sent: dict[str, Any]) -> str:
+        call = f"{sent['method']} {sent['target']}"
         if not self._unused:
-            return f"{what} is not in the recording, of which nothing is left."
-        nearest = min((_differences(exchange["request"], asked) for exchange in self._unused), key=len)
-        return "\n".join([f"{what} is not in the recording, or was asked for too often. What comes nearest:", *nearest])
+            return f"{call} is not in the recording: all its exchanges are used"
+        nearest = min((_differences(exchange["request"], sent) for exchange in self._unused), key=len)
+        return "\n".join([f"{call} is not in the recording, or is used already; the most similar request:", *nearest])
 
 
-async def _replay(recorded: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _chunks(recorded: dict[str, Any]) -> AsyncIterator[bytes]:
     for chunk in recorded["chunks"]:
         yield _from_json(chunk)
     end = recorded["end"]
     if isinstance(end, dict):
         raise _to_error(end)
     if end == "closed":
-        raise ReplayMismatchError("The answer is read further than when it was recorded: there it was closed here.")
+        raise ReplayMismatchError("the response is read further than in the recording, where it was closed early")
 
 
 # Requests and errors as JSON ##########################################################################################
 
 
 def _describe(request: Request, scrubber: Scrubber) -> dict[str, Any]:
-    body = b"".join(scrubber.pieces([request.body]))
+    body = b"".join(scrubber.chunks([request.body]))
     return {
         "method": request.method,
         "target": scrubber.target(request.target),
@@ -215,26 +214,26 @@ def _describe(request: Request, scrubber: Scrubber) -> dict[str, Any]:
     }
 
 
-def _differences(recorded: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """Return what tells two requests apart, a line each."""
-    pairs = {part: (recorded[part], asked[part]) for part in ("method", "target")}
-    then, now = Headers(recorded["headers"]), Headers(asked["headers"])
-    pairs |= {f"header {name}": (then.get(name), now.get(name)) for name in _TELLING}
-    pairs |= _leaves_apart("body", recorded["body"], asked["body"])
+def _differences(recorded: dict[str, Any], sent: dict[str, Any]) -> list[str]:
+    """Return the differences between two requests, a line each."""
+    pairs = {part: (recorded[part], sent[part]) for part in ("method", "target")}
+    then, now = Headers(recorded["headers"]), Headers(sent["headers"])
+    pairs |= {f"header {name}": (then.get(name), now.get(name)) for name in _COMPARED_HEADERS}
+    pairs |= _json_differences("body", recorded["body"], sent["body"])
     return [
-        f"  {part}: recorded {shorten(repr(before), 200)}, asked for {shorten(repr(after), 200)}"
+        f"  {part}: recorded {shorten(repr(before), 200)}, sent {shorten(repr(after), 200)}"
         for part, (before, after) in pairs.items()
-        if before not in (after, MASK)  # what is masked was another key's, or is not known
+        if before not in (after, MASK)  # a masked value is not known
     ]
 
 
-def _leaves_apart(path: str, before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    """Return what differs between two JSON values, by its path."""
+def _json_differences(path: str, before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+    """Return the differences between two JSON values, by path."""
     if isinstance(before, dict) and isinstance(after, dict):
-        apart: dict[str, tuple[Any, Any]] = {}
+        differences: dict[str, tuple[Any, Any]] = {}
         for key in before | after:
-            apart |= _leaves_apart(f"{path}.{key}", before.get(key), after.get(key))
-        return apart
+            differences |= _json_differences(f"{path}.{key}", before.get(key), after.get(key))
+        return differences
     return {} if before == after else {path: (before, after)}
 
 
@@ -252,7 +251,7 @@ def _to_error(recorded: dict[str, Any]) -> APIConnectionError:
 
 
 def _to_json(data: bytes) -> Any:
-    """Return bytes as JSON that says the most: ``{"json": …}``, else a string, else ``{"base64": …}``."""
+    """Encode bytes in the most readable form: ``{"json": …}``, else a string, else ``{"base64": …}``."""
     try:
         value = loads(data)
         if isinstance(value, dict | list) and dumps(value) == data:

@@ -1,4 +1,4 @@
-"""What a worker of the in-memory service says and does, step by step."""
+"""Scripts: the steps that workers of the in-memory service go through."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Matcher: TypeAlias = str | Callable[[str], bool] | None
 
 def _check_delay(step: Step, field: attrs.Attribute[Any], value: float) -> None:
     if not 0 <= value < float("inf"):
-        raise ConfigurationError(f"{field.name} must be a number of seconds that is not negative, not {value!r}")
+        raise ConfigurationError(f"{field.name} must be a finite number of seconds, 0 or more, not {value!r}")
 
 
 @attrs.frozen
 class Step:
-    """One update of a worker: an event of its stream, and from then on its state.
+    """One update of a worker: an event of its stream, and its new state.
 
     Args:
-        text: Added to what the worker has said in this run.
-        after: Seconds since the step before, or since the run began.
-        files: What it publishes, by path.
-        status: The worker's status from now on; None for ``"running"``, and ``"completed"`` in the last step. A script
-            that ends with another status than ``"completed"`` leaves its worker, and the streams of it, waiting.
-        fields: Other fields of the `Worker` to replace from now on in this run: ``{"error": {"message": "…"}}``.
-        data: What the event says instead of the worker's JSON.
+        text: Text appended to the output of this run.
+        after: Seconds since the previous step, or since the run began.
+        files: Contents of files to publish, by path.
+        status: The new status; None for ``"running"``, and for ``"completed"`` in the last step. A script that ends
+            with another status than ``"completed"`` leaves its worker and the streams of it waiting.
+        fields: Other fields of the `Worker` to replace for the rest of the run: ``{"error": {"message": "…"}}``.
+        data: The data of the event; None for the worker's JSON.
     """
 
     text: str = ""
@@ -45,12 +45,12 @@ class Step:
 
 @attrs.define
 class Script:
-    """Steps, and the runs that they are for.
+    """Steps, and a condition for the runs that use them.
 
     Args:
         steps: The steps.
-        match: The runs: a part of the instruction, a function that takes it, or None for all.
-        times: For how many of these runs; None for all.
+        match: A part of the instruction, a function of it, or None for all runs.
+        times: The number of matching runs that use the script; None for no limit.
     """
 
     steps: tuple[Step, ...]
@@ -58,7 +58,7 @@ class Script:
     times: int | None
 
     def take(self, text: str) -> bool:
-        """Return whether the script is for a run with this instruction, and count it."""
+        """Return True if a run with this instruction uses the script, and count the run."""
         fits = self.match(text) if callable(self.match) else self.match is None or self.match in text
         if not fits or self.times == 0:
             return False
@@ -68,11 +68,11 @@ class Script:
 
 
 def improvise(text: str, random: Random) -> tuple[Step, ...]:
-    """Return the steps of a run that nobody has scripted: a plan, a few words, an end.
+    """Return the steps of a run without a script: a plan in a file, and a short text.
 
     Args:
         text: The instruction.
-        random: Where the delays come from.
+        random: The source of the delays.
     """
 
     def soon() -> float:

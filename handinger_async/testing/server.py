@@ -1,4 +1,4 @@
-"""Any handler over real HTTP, on loopback."""
+"""Serve any handler over real HTTP, on loopback."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from aiohttp import web
 
 from ..errors import APIConnectionError
 from ..http import Headers, Request
-from ..transports.memory import Handler, StreamingResponse, ask
-from ._answers import LastAnswer, iterate
+from ..transports.memory import Handler, StreamingResponse
+from ..transports.memory import ask as call_handler
+from ._responses import UnannouncedClose, iterate
 
 __all__ = ["Server", "serve"]
 
@@ -25,21 +26,22 @@ async def serve(handler: Handler, host: str = "127.0.0.1", port: int = 0) -> Asy
     ::
 
         async with serve(FakeHandinger()) as url:
-            ...  # any client in any language can now be pointed at url
+            ...  # point a client in any language at url
 
-    Each chunk of an answer is sent as it comes. When the client goes away, the handler is cancelled and its chunks are
-    closed. An APIConnectionError of the handler's breaks the connection off at that point.
+    Each chunk of a response is sent as soon as the handler yields it. When the client disconnects, the handler is
+    cancelled and its chunks are closed. When the handler raises an APIConnectionError, the connection is closed at that
+    point.
 
     Args:
-        handler: What `MemoryTransport` takes; `FakeHandinger` is one.
-        host: The address to listen at.
-        port: The port; 0 for one that is free.
+        handler: A handler, as for `MemoryTransport`; `FakeHandinger` is one.
+        host: The address to listen on.
+        port: The port to listen on; 0 for a free one.
 
     Yields:
         The base URL: ``"http://127.0.0.1:49152"``.
 
     Raises:
-        OSError: The address cannot be listened at.
+        OSError: The address is not available.
     """
     async with Server(handler, host, port) as server:
         yield server.url
@@ -49,19 +51,19 @@ class Server:
     """A running server, which counts its connections.
 
     Args:
-        handler: What answers.
-        host: The address to listen at.
-        port: The port; 0 for one that is free.
+        handler: The handler.
+        host: The address to listen on.
+        port: The port to listen on; 0 for a free one.
 
     Attributes:
         url: The base URL.
-        connections: How many connections were made to it.
+        connections: The number of connections accepted so far.
     """
 
     def __init__(self, handler: Handler, host: str = "127.0.0.1", port: int = 0) -> None:
         self._handler = handler
         self._address = host, port
-        self._answering: set[asyncio.Task[object]] = set()
+        self._responding: set[asyncio.Task[object]] = set()
         self.url = ""
         self.connections = 0
 
@@ -82,10 +84,10 @@ class Server:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._listener.close()
-        # What is still being answered at the end is a stream that nobody waits for.
-        for task in self._answering:
+        # A response that is still open now is a stream: cancel it.
+        for task in self._responding:
             task.cancel()
-        await asyncio.gather(*self._answering, return_exceptions=True)
+        await asyncio.gather(*self._responding, return_exceptions=True)
         self._protocols.pre_shutdown()
         await self._protocols.shutdown()
         await self._listener.wait_closed()
@@ -93,43 +95,41 @@ class Server:
     async def _respond(self, incoming: web.BaseRequest) -> web.StreamResponse:
         task = asyncio.current_task()
         if task is not None:
-            self._answering.add(task)
+            self._responding.add(task)
         try:
             body = await incoming.content.read()
             headers = Headers(incoming.headers.items())
-            answer = await ask(self._handler, Request(incoming.method, incoming.raw_path, headers, body))
-            return await _send(incoming, answer)
+            response = await call_handler(self._handler, Request(incoming.method, incoming.raw_path, headers, body))
+            return await _send(incoming, response)
         except APIConnectionError:
-            _hang_up(incoming)
-            return web.Response()  # to a connection that is closed: aiohttp takes that for a client that went away
+            _close_connection(incoming)
+            return web.Response()  # the connection is closed: aiohttp treats this as a disconnected client
         finally:
             if task is not None:
-                self._answering.discard(task)
+                self._responding.discard(task)
 
 
-async def _send(incoming: web.BaseRequest, answer: StreamingResponse) -> web.StreamResponse:
-    """Send an answer, each of its chunks as it comes."""
-    outgoing = web.StreamResponse(status=answer.status, headers=answer.headers)
-    if isinstance(answer.chunks, list) and "content-length" not in answer.headers:
-        outgoing.content_length = sum(map(len, answer.chunks))
-    empty = incoming.method == "HEAD" or answer.status in (204, 304)  # RFC 9112, section 6.3
-    async with aclosing(iterate(answer.chunks)) as chunks:
+async def _send(incoming: web.BaseRequest, response: StreamingResponse) -> web.StreamResponse:
+    """Send a response, each chunk as soon as it is there."""
+    outgoing = web.StreamResponse(status=response.status, headers=response.headers)
+    if isinstance(response.chunks, list) and "content-length" not in response.headers:
+        outgoing.content_length = sum(map(len, response.chunks))
+    empty = incoming.method == "HEAD" or response.status in (204, 304)  # RFC 9112, section 6.3
+    async with aclosing(iterate(response.chunks)) as chunks:
         try:
             await outgoing.prepare(incoming)
             async for chunk in chunks:
                 if not empty:
                     await outgoing.write(chunk)
-            if isinstance(answer, LastAnswer):
+            if isinstance(response, UnannouncedClose):
                 await outgoing.write_eof()
-                _hang_up(incoming)
-        except ConnectionError:  # the client went away
-            _hang_up(incoming)
-        except APIConnectionError:
-            _hang_up(incoming)
+                _close_connection(incoming)
+        except (ConnectionError, APIConnectionError):  # the client disconnected, or the handler breaks the connection
+            _close_connection(incoming)
     return outgoing
 
 
-def _hang_up(incoming: web.BaseRequest) -> None:
-    """Close the connection; what was written before is still sent."""
+def _close_connection(incoming: web.BaseRequest) -> None:
+    """Close the connection, once the data written so far is sent."""
     if incoming.transport is not None:
         incoming.transport.close()

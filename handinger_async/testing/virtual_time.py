@@ -1,7 +1,7 @@
-"""An event loop whose clock jumps: when nothing else is ready, it goes straight to the next timer.
+"""An event loop with virtual time: when nothing else is ready, its clock jumps to the next timer.
 
-Every ``asyncio.sleep``, ``asyncio.timeout`` and ``loop.call_later`` in it, yours too, takes no time, and still happens
-in the right order::
+Every ``asyncio.sleep``, ``asyncio.timeout`` and ``loop.call_later`` in it, yours included, takes no real time, and
+timers still fire in the right order::
 
     from handinger_async.testing.virtual_time import run
 
@@ -12,15 +12,16 @@ in the right order::
 
         assert run(main()) == 3600
 
-What is outside cannot be hurried, so it is waited for in real time:
+Events from outside the loop take real time:
 
-- Work in an executor (``asyncio.to_thread``, name resolution): the clock stands still until it is done. So it must not
-  itself wait for something to happen in the loop.
-- Sockets and pipes: as long as any is open, the clock jumps only after `GRACE` real seconds without a sign of life.
-  That is plenty on loopback, and far too little for a network: there the clock would run ahead of the peer.
+- Work in an executor (``asyncio.to_thread``, name resolution): the clock stands still until it is done. So that work
+  must not wait for something to happen in the loop.
+- Sockets and pipes: while any is open, the clock jumps only after `GRACE` real seconds without an event. That is
+  usually enough on loopback, but not on a busy machine, and far too little for a network: there the clock runs ahead of
+  the peer. Prefer `MemoryTransport` in virtual time.
 
-If there is no timer at all, and for `PATIENCE` real seconds nothing comes from outside either, nothing can ever happen:
-the loop raises `NothingToWaitFor`, where another one would hang.
+If there is no timer, and no event from outside for `PATIENCE` real seconds, the loop raises `NothingToWaitFor`. A
+plain event loop would hang.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ __all__ = ["GRACE", "PATIENCE", "NothingToWaitFor", "VirtualTimeLoop", "run"]
 
 T = TypeVar("T")
 
-#: Real seconds that open sockets get before the clock jumps.
+#: Real seconds to wait for events of open sockets before the clock jumps.
 GRACE = 0.02
-#: Real seconds without a timer or a sign from outside, until the loop gives up.
+#: Real seconds without a timer and without an event from outside before the loop raises `NothingToWaitFor`.
 PATIENCE = 2.0
 
 
-class NothingToWaitFor(RuntimeError):  # noqa: N818 - it says what is the matter
-    """Every task waits, no timer is set, and nothing came from outside."""
+class NothingToWaitFor(RuntimeError):  # noqa: N818 - a public name
+    """Every task waits, no timer is set, and there was no event from outside."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -58,22 +59,22 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._now = 0.0
         self._executing = 0
         super().__init__(_JumpingSelector(self))
-        # Timers this close to the clock are due: sums of floats do not quite meet what they were set to.
+        # Timers this close to the clock are due: a sum of floats can miss the deadline by a rounding error.
         self._clock_resolution = 1e-6
 
     def time(self) -> float:
-        """Return the seconds since the loop was made, as its clock has it."""
+        """Return the virtual time, in seconds since the loop was created."""
         return self._now
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
-        """Run ``func`` in a thread; the clock stands still meanwhile."""
+        """Run ``func`` in a thread; the clock stands still until it returns."""
         future = super().run_in_executor(executor, func, *args)
         self._executing += 1
         future.add_done_callback(self._executed)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's own
-        """Wait for the threads, however long they take; from Python 3.12 on there would be a time limit."""
+        """Wait for the threads without a timeout, unlike asyncio from Python 3.12 on."""
         self._executing += 1
         try:
             await super().shutdown_default_executor()
@@ -84,14 +85,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._executing -= 1
 
     def wait_outside(self, timeout: float | None, sockets: int) -> float | None:
-        """Return how many real seconds to wait for what is outside before the clock moves on by ``timeout``.
+        """Return the real seconds to wait for events from outside before the clock jumps by ``timeout``.
 
         Args:
-            timeout: Seconds of the loop's time until the next timer; None if there is none.
-            sockets: How many files are being watched beside the loop's own.
+            timeout: Virtual seconds until the next timer; None if there is none.
+            sockets: The number of file descriptors watched, without the loop's own.
 
         Returns:
-            Seconds, or None for as long as it takes.
+            Seconds, or None to wait without a limit.
         """
         if self._executing:
             return None
@@ -100,19 +101,19 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return min(timeout, GRACE) if sockets else 0.0
 
     def jump(self, timeout: float | None) -> None:
-        """Move the clock on by ``timeout`` seconds.
+        """Advance the clock by ``timeout`` seconds.
 
         Raises:
             NothingToWaitFor: There is no timer to jump to.
         """
         if timeout is None:
             waiting = "\n".join(f"  {task!r}" for task in asyncio.all_tasks(self))
-            raise NothingToWaitFor(f"Nothing can ever happen: no timer is set, nothing came from outside.\n{waiting}")
+            raise NothingToWaitFor(f"no timer is set, and there was no event from outside; waiting tasks:\n{waiting}")
         self._now += timeout
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """What the loop waits in when nothing is ready."""
+    """Selector that advances the virtual clock instead of blocking."""
 
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is not None and timeout <= 0:
             return super().select(0)
-        sockets = len(self.get_map()) - 1  # one is the loop's own, through which threads and signals wake it
+        sockets = len(self.get_map()) - 1  # without the loop's own, for wake-ups by threads and signals
         ready = super().select(self._loop.wait_outside(timeout, sockets))
         if not ready:
             self._loop.jump(timeout)
@@ -135,10 +136,10 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         main: The coroutine.
 
     Returns:
-        What it returns.
+        The result of the coroutine.
 
     Raises:
-        NothingToWaitFor: It waits for what can never happen.
+        NothingToWaitFor: Every task waits, and nothing can wake one.
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)

@@ -1,4 +1,4 @@
-"""The kit's own fixtures, taken as a user's ``pytest_plugins`` would take them."""
+"""The fixtures of the testing kit, as ``pytest_plugins`` would load them."""
 
 from handinger_async.testing.pytest_plugin import (  # noqa: F401
     fake_handinger,

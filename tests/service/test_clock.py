@@ -1,23 +1,30 @@
-"""The service's time is that of whatever loop asks it, or of none."""
+"""The service's clock follows event loops, or the machine's clock without one."""
 
 import asyncio
+from types import SimpleNamespace
 
 from handinger_async import Session
 from handinger_async.codec import decode_response
 from handinger_async.http import Request
 from handinger_async.operations import CreateWorker
 from handinger_async.testing import FakeHandinger
+from handinger_async.testing._service import clock
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import MemoryTransport
 
-
-def test_it_answers_outside_of_an_event_loop_too():
-    fake = FakeHandinger()
-    request = Request("POST", "/api/workers", {"Authorization": "Bearer k"}, b'{"input":"x"}')
-    assert decode_response(CreateWorker(input="x"), fake(request)).status == "pending"
+CREATE = Request("POST", "/api/workers", {"Authorization": "Bearer k"}, b'{"input":"x"}')
 
 
-def test_its_time_goes_on_in_another_loop():
+def set_machine_clock(monkeypatch, seconds):
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: seconds))
+
+
+def test_the_service_responds_outside_an_event_loop_too(monkeypatch):
+    set_machine_clock(monkeypatch, 100.0)
+    assert decode_response(CreateWorker(input="x"), FakeHandinger()(CREATE)).status == "pending"
+
+
+def test_the_clock_continues_in_another_event_loop():
     fake = FakeHandinger()
 
     async def create():
@@ -36,7 +43,7 @@ def test_its_time_goes_on_in_another_loop():
     assert (first.status, last.status) == ("pending", "completed")
 
 
-def test_its_time_stands_still_outside_of_the_loop():
+def test_the_clock_stands_still_outside_the_event_loop():
     fake = FakeHandinger()
 
     async def create():
@@ -47,10 +54,9 @@ def test_its_time_stands_still_outside_of_the_loop():
     assert fake.workers == {worker.id: worker}
 
 
-def test_without_any_loop_its_time_is_the_machine_s(monkeypatch):
+def test_without_any_event_loop_the_clock_is_the_machine_s(monkeypatch):
     fake = FakeHandinger()
-    create = Request("POST", "/api/workers", {"Authorization": "Bearer k"}, b'{"input":"x"}')
-    monkeypatch.setattr("time.monotonic", lambda: 100.0)
-    worker = decode_response(CreateWorker(input="x"), fake(create))
-    monkeypatch.setattr("time.monotonic", lambda: 110.0)
+    set_machine_clock(monkeypatch, 100.0)
+    worker = decode_response(CreateWorker(input="x"), fake(CREATE))
+    set_machine_clock(monkeypatch, 110.0)
     assert fake.workers[worker.id].status == "completed"

@@ -1,4 +1,4 @@
-"""The kit costs what is used of it."""
+"""The testing kit and the command line import heavy modules only when they use them."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from handinger_async import testing
 
 
 def loaded(statement):
-    """Return which of the heavy modules a fresh interpreter has loaded after a statement."""
+    """Return the heavy modules that a fresh interpreter has loaded after a statement."""
     heavy = "('aiohttp', 'hypothesis', 'pytest')"
     program = f"import sys\n{statement}\nprint(*(name for name in {heavy} if name in sys.modules))"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
@@ -23,16 +23,18 @@ def loaded(statement):
         ("from handinger_async.testing.faults import FaultyHandler", []),
         ("from handinger_async.testing.recording import ReplayTransport", []),
         ("from handinger_async.testing.virtual_time import run", []),
-        ("from handinger_async.testing.cli import serve_command", []),
+        ("from handinger_async.testing.fault_specs import parse_faults", []),
+        ("from handinger_async.cli import main", []),
+        ("from handinger_async.cli.serve import serve_command", []),
         ("from handinger_async.testing import serve", ["aiohttp"]),
         ("from handinger_async.testing import check_transport", ["aiohttp"]),
     ],
 )
-def test_what_is_not_used_is_not_imported(statement, modules):
+def test_unused_modules_are_not_imported(statement, modules):
     assert loaded(statement) == modules
 
 
-def test_public_names_are_listed_and_there():
+def test_public_names_are_sorted_and_importable():
     assert testing.__all__ == sorted(testing.__all__)
     for name in testing.__all__:
         assert getattr(testing, name) is getattr(testing, name)

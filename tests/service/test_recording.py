@@ -1,4 +1,4 @@
-"""What was recorded is replayed piece by piece; no secret is written; what differs is said."""
+"""Recordings are replayed chunk by chunk, hold no secrets, and mismatches list the differences."""
 
 import asyncio
 import itertools
@@ -26,7 +26,7 @@ def path(tmp_path):
 
 
 async def converse(session):
-    """Use everything, and return all that was seen."""
+    """Use every kind of response, and return all results."""
     seen = []
     worker = await session.workers.create(input="What's the “weather”?")
     async with session.workers.stream_updates(worker.id) as events:
@@ -59,19 +59,19 @@ def publishing():
     fake.script("It rains.", match=lambda _: True)
 
     def handler(request):
-        answer = fake(request)
+        response = fake(request)
         for worker_id in fake.workers:
             fake.publish(worker_id, "data.bin", b"\x00\xff" * 10)
-        return answer
+        return response
 
     return handler
 
 
-def test_what_was_recorded_is_replayed(path):
+def test_a_recording_replays_the_same_results(path):
     assert run(record(path, publishing())) == run(replay(path))
 
 
-def test_the_file_can_be_read_and_holds_no_key(path):
+def test_the_file_is_readable_and_holds_no_key(path):
     run(record(path, publishing()))
     text = path.read_text("utf-8")
     assert KEY not in text
@@ -85,24 +85,24 @@ def test_the_file_can_be_read_and_holds_no_key(path):
 
 
 @given(chunks=st.lists(st.binary(min_size=1), max_size=6))
-def test_the_pieces_of_a_body_stay_what_they_were(tmp_path_factory, chunks):
+def test_the_chunks_of_a_body_are_kept(tmp_path_factory, chunks):
     path = tmp_path_factory.mktemp("recordings") / "recording.json"
 
-    async def pieces(transport):
+    async def read(transport):
         response = await transport.open(None, Request("GET", "/"), connect_timeout=None)
-        read = []
+        received = []
         while chunk := await response.read_chunk():
-            read.append(chunk)
+            received.append(chunk)
         await response.aclose()
         await transport.aclose()
-        return read
+        return received
 
     handler = lambda _: StreamingResponse(200, {}, iter(chunks))  # noqa: E731
-    assert run(pieces(RecordingTransport(MemoryTransport(handler), path))) == chunks
-    assert run(pieces(ReplayTransport(path))) == chunks
+    assert run(read(RecordingTransport(MemoryTransport(handler), path))) == chunks
+    assert run(read(ReplayTransport(path))) == chunks
 
 
-def test_failures_are_replayed_too(path):
+def test_failures_are_replayed(path):
     async def talk(session):
         seen = []
         for _ in range(2):
@@ -117,7 +117,7 @@ def test_failures_are_replayed_too(path):
     assert [sent for _, sent in recorded] == [False, True]
 
 
-def test_a_timeout_of_the_transport_s_stays_a_timeout(path):
+def test_a_timeout_of_the_transport_is_replayed_as_one(path):
     def handler(_):
         raise APITimeoutError("too slow", request_sent=False)
 
@@ -129,7 +129,7 @@ def test_a_timeout_of_the_transport_s_stays_a_timeout(path):
     run(replay(path, talk))
 
 
-def test_a_stream_that_was_left_early_can_be_left_early_again_and_not_later(path):
+def test_a_stream_closed_early_is_replayed_up_to_that_event(path):
     async def leave_after(count, session):
         async with session.workers.create(input="x", stream=True) as events:
             return [(await anext(events)).id for _ in range(count)]
@@ -140,7 +140,7 @@ def test_a_stream_that_was_left_early_can_be_left_early_again_and_not_later(path
         run(replay(path, lambda session: leave_after(3, session)))
 
 
-def test_equal_requests_get_their_answers_in_order(path):
+def test_equal_requests_get_their_responses_in_order(path):
     async def talk(session):
         worker = await session.workers.create(input="x")
         seen = []
@@ -155,7 +155,7 @@ def test_equal_requests_get_their_answers_in_order(path):
     assert run(replay(path, talk)) == recorded
 
 
-def test_a_mismatch_says_what_differs_and_is_not_retried(path):
+def test_a_mismatch_lists_the_differences_and_is_not_retried(path):
     async def ask(text, session):
         await session.with_options(retry=RetryPolicy(max_retries=5)).workers.create(input=text, budget="low")
 
@@ -164,29 +164,29 @@ def test_a_mismatch_says_what_differs_and_is_not_retried(path):
         run(replay(path, lambda session: ask("the moon", session)))
     message = str(failure.value)
     assert "POST /api/workers" in message
-    assert "body.json.input: recorded 'the sun', asked for 'the moon'" in message
+    assert "body.json.input: recorded 'the sun', sent 'the moon'" in message
     assert "budget" not in message
 
     async def twice(session):
         for _ in range(2):
             await ask("the sun", session)
 
-    with pytest.raises(ReplayMismatchError, match="nothing is left"):
+    with pytest.raises(ReplayMismatchError, match="all its exchanges are used"):
         run(replay(path, twice))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"method": "DELETE"}, "method: recorded 'GET', asked for 'DELETE'"),
-        ({"target": "/b"}, "target: recorded '/a', asked for '/b'"),
-        ({"headers": {"Accept": "b/b"}}, "header accept: recorded 'a/a', asked for 'b/b'"),
-        ({"headers": {"Accept": "a/a", "Last-Event-ID": "7"}}, "header last-event-id: recorded None, asked for '7'"),
-        ({"body": b"b"}, "body: recorded '', asked for 'b'"),
+        ({"method": "DELETE"}, "method: recorded 'GET', sent 'DELETE'"),
+        ({"target": "/b"}, "target: recorded '/a', sent '/b'"),
+        ({"headers": {"Accept": "b/b"}}, "header accept: recorded 'a/a', sent 'b/b'"),
+        ({"headers": {"Accept": "a/a", "Last-Event-ID": "7"}}, "header last-event-id: recorded None, sent '7'"),
+        ({"body": b"b"}, "body: recorded '', sent 'b'"),
         ({"headers": {"Accept": "a/a", "User-Agent": "other"}}, None),
     ],
 )
-def test_each_part_of_a_request_counts(path, change, said):
+def test_each_relevant_part_of_a_request_is_compared(path, change, message):
     async def send(transport, request):
         response = await transport.open(None, request, connect_timeout=None)
         await response.aclose()
@@ -194,14 +194,14 @@ def test_each_part_of_a_request_counts(path, change, said):
 
     as_recorded = {"method": "GET", "target": "/a", "headers": {"Accept": "a/a"}, "body": b""}
     run(send(RecordingTransport(MemoryTransport(lambda _: Response(200)), path), Request(**as_recorded)))
-    if said is None:
+    if message is None:
         run(send(ReplayTransport(path), Request(**as_recorded | change)))
     else:
-        with pytest.raises(ReplayMismatchError, match=said.replace("(", r"\(")):
+        with pytest.raises(ReplayMismatchError, match=message.replace("(", r"\(")):
             run(send(ReplayTransport(path), Request(**as_recorded | change)))
 
 
-def test_what_is_named_is_scrubbed_everywhere_and_replay_still_matches(path):
+def test_scrubbed_fields_are_masked_everywhere_and_replay_matches(path):
     secret = "a secret of the user's"
 
     def handler(request):
@@ -209,10 +209,10 @@ def test_what_is_named_is_scrubbed_everywhere_and_replay_still_matches(path):
         return StreamingResponse(200, {"X-Private": secret, "Set-Cookie": secret}, [body[:40], body[40:50], body[50:]])
 
     async def talk(session):
-        answer = await session.request(
+        response = await session.request(
             "POST", "/api/odd?input=secret-of&b=1", json={"input": {"a": [secret]}, "b": KEY}, headers={"X-Own": secret}
         )
-        return answer.status
+        return response.status
 
     scrub = {"input", "x-private", "X-Own"}
     assert run(record(path, handler, talk, scrub=scrub)) == 200
@@ -225,7 +225,7 @@ def test_what_is_named_is_scrubbed_everywhere_and_replay_still_matches(path):
 def test_a_scrubbed_value_keeps_its_type():
     body = b'{"a":"x","a":1.5,"a":7,"a":true,"a":null,"a":[1],"a":{"b":2}}'
     expected = b'{"a":"***","a":0.0,"a":0,"a":false,"a":null,"a":[],"a":{}}'
-    assert Scrubber(["a"], "").pieces([body]) == [expected]
+    assert Scrubber(["a"], "").chunks([body]) == [expected]
 
 
 @given(
@@ -233,17 +233,17 @@ def test_a_scrubbed_value_keeps_its_type():
     cuts=st.lists(st.integers(0, 300)),
     indent=st.sampled_from([None, 1]),
 )
-def test_no_part_of_a_scrubbed_value_is_left_however_the_body_is_cut(values, cuts, indent):
+def test_no_part_of_a_scrubbed_value_is_left_for_any_chunks(values, cuts, indent):
     document = [{"keep": "kept", "täg": f"SECRET{value}TERCES"} for value in values]
     body = json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "surrogatepass")
     marks = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
-    pieces = [body[begin:end] for begin, end in itertools.pairwise(marks)]
-    scrubbed = Scrubber(["täg"], "").pieces(pieces)
-    assert len(scrubbed) <= len(pieces)
+    chunks = [body[begin:end] for begin, end in itertools.pairwise(marks)]
+    scrubbed = Scrubber(["täg"], "").chunks(chunks)
+    assert len(scrubbed) <= len(chunks)
     assert json.loads(b"".join(scrubbed)) == [{"keep": "kept", "täg": "***"} for _ in values]
 
 
-def test_what_is_no_recording_is_refused(path):
+def test_a_file_that_is_not_a_recording_is_refused(path):
     path.write_text("{}")
     with pytest.raises(ConfigurationError, match="not a recording"):
         ReplayTransport(path)

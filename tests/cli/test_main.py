@@ -1,4 +1,4 @@
-"""The command line, as a person sees it."""
+"""The command line in a process of its own and in the test, with its output and exit status."""
 
 import asyncio
 import json
@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from handinger_async import Session, __main__, __version__
+from handinger_async import Session, __main__, __version__, cli
+from handinger_async.cli import run as run_module
 from handinger_async.errors import APIConnectionError
 from handinger_async.http import Request
 from handinger_async.testing import FakeHandinger
@@ -22,7 +23,7 @@ QUESTION = "What's the weather today in Barcelona?"
 
 
 @pytest.fixture(autouse=True)
-def _no_key_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_key_and_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HANDINGER_API_KEY", raising=False)
     monkeypatch.delenv("HANDINGER_BASE_URL", raising=False)
 
@@ -34,19 +35,19 @@ def _no_key_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, handler: Any) -> None:
-    """Let the command talk to ``handler`` as if it were the real service."""
+    """Let the command use ``handler`` in place of the real service."""
 
     def session() -> Session:
         return Session(api_key="key", transport=MemoryTransport(handler))
 
-    monkeypatch.setattr(__main__, "_session", session)
+    monkeypatch.setattr(run_module, "_session", session)
 
 
-def test_the_main_job_needs_no_key_and_no_network(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main([QUESTION]) == 0
+def test_an_instruction_needs_no_key_and_no_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([QUESTION]) == 0
     out, err = capsys.readouterr()
     lines = err.splitlines()
-    assert lines[0] == "HANDINGER_API_KEY is not set: this is the in-memory service, and its answers are made up."
+    assert lines[0] == "HANDINGER_API_KEY is not set: this is the in-memory service, and its output is made up."
     assert re.fullmatch(r"worker t_org_\w+", lines[1])
     assert lines[2] == "  pending"
     assert any(line.startswith("  running") for line in lines)
@@ -56,8 +57,8 @@ def test_the_main_job_needs_no_key_and_no_network(capsys: pytest.CaptureFixture[
     assert re.search(r"^Cost: \$\d+\.\d{4}, \d+ tokens in \d+ steps$", out, re.MULTILINE)
 
 
-def test_json_is_the_worker_and_nothing_else_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main([QUESTION, "--json", "--budget", "high"]) == 0
+def test_json_prints_just_the_worker_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([QUESTION, "--json", "--budget", "high"]) == 0
     worker = json.loads(capsys.readouterr().out)
     assert worker["status"] == "completed"
     assert worker["files"][0]["mediaType"]
@@ -66,28 +67,28 @@ def test_json_is_the_worker_and_nothing_else_on_standard_output(capsys: pytest.C
 def test_a_worker_can_be_continued(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     fake = FakeHandinger()
     use(monkeypatch, fake)
-    assert __main__.main([QUESTION]) == 0
+    assert cli.main([QUESTION]) == 0
     match = re.search(r"worker (\S+)", capsys.readouterr().err)
     assert match
-    assert __main__.main(["--continue", match[1], "And tomorrow?"]) == 0
+    assert cli.main(["--continue", match[1], "And tomorrow?"]) == 0
     out, err = capsys.readouterr()
     assert f"worker {match[1]}" in err
     assert "And tomorrow?" in out
 
 
 def test_errors_are_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main(["--continue", "t_org_123_w_nobody", "x"]) == 1
+    assert cli.main(["--continue", "t_org_123_w_nobody", "x"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"error: 404 Not Found: .+", err.splitlines()[-1])
     assert "Traceback" not in err
 
 
-def test_a_bad_key_and_an_unreachable_service_are_errors_of_one_line(
+def test_bad_keys_and_unreachable_services_are_errors_of_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HANDINGER_API_KEY", "se cret")
-    assert __main__.main(["x"]) == 1
+    assert cli.main(["x"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: api_key holds white space")
     assert "cret" not in line
@@ -96,15 +97,15 @@ def test_a_bad_key_and_an_unreachable_service_are_errors_of_one_line(
         raise APIConnectionError("refused", request_sent=False)
 
     use(monkeypatch, refuse)
-    assert __main__.main(["x"]) == 1
+    assert cli.main(["x"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "error: refused (POST /api/workers, 3 attempts)"
 
 
-def test_usage_errors_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_help_and_version_have_their_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, status in ([[], 2], [["x", "--budget", "huge"], 2], [["--help"], 0], [["--version"], 0]):
         with pytest.raises(SystemExit) as caught:
-            __main__.main(arguments)
+            cli.main(arguments)
         assert caught.value.code == status
     out, err = capsys.readouterr()
     for word in ("--budget", "--continue", "--json", "HANDINGER_API_KEY", "serve", __version__):
@@ -112,10 +113,10 @@ def test_usage_errors_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "huge" in err
 
 
-def test_a_stream_that_says_anything_is_shown_and_the_worker_is_asked_for_its_state(
+def test_any_data_of_updates_is_shown_and_the_worker_is_retrieved(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Updates are hints: one that ends early, says no JSON or steers the terminal changes nothing."""
+    """Updates are hints: a stream that ends early, without JSON, or with control characters changes nothing."""
     fake = FakeHandinger()
     streams = 0
 
@@ -129,7 +130,7 @@ def test_a_stream_that_says_anything_is_shown_and_the_worker_is_asked_for_its_st
         return fake(request)
 
     use(monkeypatch, handler)
-    assert __main__.main([QUESTION]) == 0
+    assert cli.main([QUESTION]) == 0
     out, err = capsys.readouterr()
     assert streams > 1
     assert "  \N{REPLACEMENT CHARACTER}[31mred\n  7\n" in err
@@ -137,12 +138,12 @@ def test_a_stream_that_says_anything_is_shown_and_the_worker_is_asked_for_its_st
     assert QUESTION in out
 
 
-def test_ctrl_c_ends_it_cleanly() -> None:
+def test_ctrl_c_ends_it_without_a_traceback() -> None:
     """A real process, with a real signal, while a worker runs."""
     source = (
-        "import asyncio, handinger_async.__main__ as m\n"
-        "async def slow(self, *args, **options): print('ready', flush=True); await asyncio.sleep(60)\n"
-        "m._watch = slow\n"
+        "import asyncio, handinger_async.__main__ as m, handinger_async.cli.run as run\n"
+        "async def follow(*args): print('ready', flush=True); await asyncio.Event().wait()\n"
+        "run._follow = follow\n"
         f"raise SystemExit(m.main([{QUESTION!r}]))"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDINGER_")}
@@ -156,18 +157,31 @@ def test_ctrl_c_ends_it_cleanly() -> None:
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.splitlines()[-1] == "interrupted"
     assert "Traceback" not in err
     assert out == ""
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+def test_a_reader_that_closes_its_end_causes_no_traceback() -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDINGER_")}
-    command = f"{sys.executable} -W error -m handinger_async x | true"
+    reader, writer = os.pipe()
+    os.close(reader)
     done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, env=environment, timeout=30, check=False
+        [sys.executable, "-W", "error", "-m", "handinger_async", "x"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
     )
+    os.close(writer)
+    assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_python_m_runs_the_command_line() -> None:
+    assert __main__.main is cli.main

@@ -1,4 +1,4 @@
-"""What makes the in-memory service foretellable: its time and its ids."""
+"""The deterministic parts of the in-memory service: its clock and its ids."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["Clock", "Ids"]
 
 
 class Clock:
-    """The service's time: it goes as that of the event loop, over several loops too, from a fixed moment on.
+    """The service's clock: follows the event loop's clock, across several event loops, from a fixed instant.
 
-    Outside of a loop it stands still; for whoever never uses one, it is the machine's.
+    Frozen outside an event loop; follows `time.monotonic` if no event loop was ever used.
 
     Args:
-        start: The moment.
+        start: The instant at which the clock starts.
     """
 
     def __init__(self, start: datetime) -> None:
@@ -26,7 +26,7 @@ class Clock:
         self._in_loop = False
 
     def now(self) -> float:
-        """Return the seconds since the start, in whole microseconds, as instants have them."""
+        """Return the seconds since the start, rounded to microseconds, the resolution of a datetime."""
         try:
             reading = asyncio.get_running_loop().time()
             self._in_loop = True
@@ -34,13 +34,13 @@ class Clock:
             if self._in_loop:
                 return round(self._elapsed, 6)
             reading = time.monotonic()
-        if self._last is not None and reading > self._last:  # less: the clock of a new loop
+        if self._last is not None and reading > self._last:  # a smaller reading comes from a new event loop
             self._elapsed += reading - self._last
         self._last = reading
         return round(self._elapsed, 6)
 
     def instant(self, moment: float) -> datetime:
-        """Return ``moment`` in the calendar."""
+        """Return the instant that is ``moment`` seconds after the start."""
         return self.start + timedelta(seconds=moment)
 
     def moment(self, instant: datetime) -> float:
@@ -49,7 +49,11 @@ class Clock:
 
 
 class Ids:
-    """Makes ids that look like the service's, the same ones for the same seed."""
+    """Generates ids in the service's format, the same sequence for the same seed.
+
+    Args:
+        random: The source of randomness.
+    """
 
     _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 

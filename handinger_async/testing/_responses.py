@@ -1,4 +1,4 @@
-"""Answers on their way from a handler to whoever sends them."""
+"""Streamed responses of handlers: iterating over them, closing them, and one after which the connection closes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import attrs
 
 from ..transports.memory import Chunks, StreamingResponse
 
-__all__ = ["LastAnswer", "iterate"]
+__all__ = ["UnannouncedClose", "close", "iterate"]
 
 
 @attrs.frozen
-class LastAnswer(StreamingResponse):
-    """An answer after which a server closes the connection without having said so."""
+class UnannouncedClose(StreamingResponse):
+    """A response after which the server closes the connection without ``Connection: close``."""
 
 
 async def iterate(chunks: Chunks) -> AsyncGenerator[bytes, None]:
-    """Iterate over chunks; to close this is to close them."""
+    """Iterate over chunks. Closing the generator closes them."""
     iterator: AsyncIterator[bytes] | Iterator[bytes]
     iterator = aiter(chunks) if isinstance(chunks, AsyncIterable) else iter(chunks)
     try:
@@ -33,7 +33,7 @@ async def iterate(chunks: Chunks) -> AsyncGenerator[bytes, None]:
 
 
 async def close(chunks: object) -> None:
-    """Close chunks, begun or not, if they can be closed."""
+    """Close chunks, whether started or not, if they have a method for it."""
     function = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
     closing = function() if function is not None else None
     if inspect.isawaitable(closing):

@@ -1,13 +1,15 @@
-"""When the schedules of the in-memory service are due."""
+"""Schedules of the in-memory service, with the times at which they are due."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from ..errors import shorten
-from ..models import (
+import attrs
+
+from ...errors import shorten
+from ...models import (
     CronWhen,
     CronWorkerSchedule,
     DelayedWhen,
@@ -18,25 +20,41 @@ from ..models import (
     ScheduledWorkerSchedule,
     When,
 )
-from ..operations import CreateSchedule
-from ._clock import Clock
-from ._refusal import Refusal
-from ._state import KnownSchedule, Planned
+from ...operations import CreateSchedule
+from .clock import Clock
+from .errors import ServiceError
 
-__all__ = ["plan"]
+__all__ = ["KnownSchedule", "Planned", "plan"]
+
+KnownSchedule: TypeAlias = ScheduledWorkerSchedule | DelayedWorkerSchedule | CronWorkerSchedule | IntervalWorkerSchedule
+
+
+@attrs.frozen(kw_only=True)
+class Planned:
+    """A schedule with its due times.
+
+    Args:
+        schedule: The schedule, as the API shows it.
+        at: The next due time, in seconds of the service's clock.
+        again: Returns the due time after a given one; None if the schedule does not recur.
+    """
+
+    schedule: KnownSchedule
+    at: float
+    again: Callable[[float], float] | None
 
 
 def plan(operation: CreateSchedule, schedule_id: str, clock: Clock, now: float) -> Planned:
-    """Return a schedule with its times.
+    """Return a new schedule with its due times.
 
     Args:
-        operation: What is asked for.
-        schedule_id: The schedule's id.
-        clock: The service's time.
-        now: What it shows.
+        operation: The request for the schedule.
+        schedule_id: The id of the schedule.
+        clock: The service's clock.
+        now: The current reading of the clock, in seconds.
 
     Raises:
-        Refusal: It makes no sense.
+        ServiceError: The schedule is never due, or cron expressions are not supported here.
     """
     again: Callable[[float], float] | None = None
     try:
@@ -48,7 +66,7 @@ def plan(operation: CreateSchedule, schedule_id: str, clock: Clock, now: float) 
             "next_run_at": clock.instant(at),
         }
     except (OverflowError, ValueError) as error:
-        raise Refusal(422, "validation_error", f"when: {error}") from None
+        raise ServiceError(422, "validation_error", f"when: {error}") from None
     schedule: KnownSchedule
     match operation.when:
         case ScheduledWhen():
@@ -63,11 +81,11 @@ def plan(operation: CreateSchedule, schedule_id: str, clock: Clock, now: float) 
 
 
 def _times(when: When, clock: Clock, now: float) -> tuple[float, Callable[[float], float] | None]:
-    """Return when it is due first, and what gives the time after a time.
+    """Return the first due time, and the function from one due time to the next.
 
     Raises:
-        ValueError: It is never due.
-        OverflowError: It is due beyond the calendar.
+        ValueError: There is no due time.
+        OverflowError: The due time is beyond the range of a datetime.
     """
     match when:
         case ScheduledWhen(date=date):
@@ -87,12 +105,12 @@ def _times(when: When, clock: Clock, now: float) -> tuple[float, Callable[[float
 
 
 def _cron(expression: str, clock: Clock) -> Callable[[float], float]:
-    """Return what gives the first moment, after a moment, that a cron expression names, in UTC."""
+    """Return the function from a moment to the next one that matches a cron expression, in UTC."""
     try:
-        from cronsim import CronSim, CronSimError  # here, since it is an extra
+        from cronsim import CronSim, CronSimError  # here, since cronsim is an optional dependency
     except ImportError:
         message = "Cron schedules need the package cronsim here: pip install 'handinger-async[testing]'."
-        raise Refusal(501, "not_implemented", message) from None
+        raise ServiceError(501, "not_implemented", message) from None
 
     def following(moment: float) -> float:
         try:

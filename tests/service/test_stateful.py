@@ -1,6 +1,6 @@
-"""A session, a service and faults between them against a plain model: nothing is lost, nothing is done twice.
+"""A session, a service and faults between them, against a model: nothing is lost, nothing is performed twice.
 
-The model knows what a run takes (one second), and when schedules are due; all times are whole seconds.
+In the model a run takes one second, and schedules have due times; all times are whole seconds.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Modelled:
                 self.run(due, plan.text)
 
 
-class Conversation(RuleBasedStateMachine):
+class Service(RuleBasedStateMachine):
     workers = Bundle("workers")
     schedules = Bundle("schedules")
 
@@ -73,7 +73,7 @@ class Conversation(RuleBasedStateMachine):
         )
         self.keys = itertools.count()
         self.model = {}
-        with pytest.raises(NotFoundError):  # the calendar begins with the first request
+        with pytest.raises(NotFoundError):  # the first request starts the service's clock
             self.await_(self.session.workers.retrieve("nobody"))
 
     def teardown(self):
@@ -87,7 +87,7 @@ class Conversation(RuleBasedStateMachine):
         return self.runner.run(main())
 
     def once(self):
-        """Return the workers of a view that makes it safe to repeat what it sends."""
+        """Return resources that send a new idempotency key, so that every request can be retried."""
         return self.session.with_options(idempotency_key=f"key-{next(self.keys)}").workers
 
     def now(self):
@@ -117,7 +117,7 @@ class Conversation(RuleBasedStateMachine):
         return self.plan(worker_id, text, when, Planned(self.now() + seconds, None, text))
 
     @rule(target=schedules, worker_id=workers, text=TEXTS, seconds=st.integers(1, 5))
-    def repeat(self, worker_id, text, seconds):
+    def recur(self, worker_id, text, seconds):
         when = IntervalWhen(interval_seconds=seconds)
         return self.plan(worker_id, text, when, Planned(self.now() + seconds, seconds, text))
 
@@ -149,7 +149,7 @@ class Conversation(RuleBasedStateMachine):
     @rule(worker_id=workers)
     def watch(self, worker_id):
         self.now()
-        count = 2 * len(self.model[worker_id].runs)  # recurring runs may follow each other for ever
+        count = 2 * len(self.model[worker_id].runs)  # the worker may never complete
 
         async def main():
             while True:
@@ -157,7 +157,7 @@ class Conversation(RuleBasedStateMachine):
                     async with self.session.workers.stream_updates(worker_id) as events:
                         return [(await anext(events)).id for _ in range(count)]
                 except StreamInterruptedError as error:
-                    if error.events_seen:  # before, there is no id to go on after
+                    if error.events_seen:  # without one, there is no id to resume after
                         raise
 
         assert self.await_(main()) == [str(number) for number in range(1, count + 1)]
@@ -185,7 +185,7 @@ class Conversation(RuleBasedStateMachine):
         assert worker == self.await_(self.look())[worker_id]
 
     @invariant()
-    def the_service_did_what_it_was_asked_to_and_nothing_twice(self):
+    def the_service_performed_every_request_once(self):
         now = self.now()
         shown = self.await_(self.look())
         assert list(shown) == list(self.model)
@@ -203,7 +203,7 @@ class Conversation(RuleBasedStateMachine):
         assert worker.status == ("completed" if now >= last + 1 else "pending")
 
 
-Conversation.TestCase.settings = settings(
+Service.TestCase.settings = settings(
     max_examples=50, stateful_step_count=40, deadline=None, phases=[Phase.generate, Phase.shrink]
 )
-TestConversation = Conversation.TestCase
+TestService = Service.TestCase

@@ -1,4 +1,4 @@
-"""Where the clauses of the conformance suite are checked, and with what."""
+"""The harness of the conformance suite: a transport under test, a handler that it reaches, and checks."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from yarl import URL
 from ..errors import APIConnectionError
 from ..http import Headers, Request, Response
 from ..transports import StreamedResponse, Transport
-from ..transports.memory import Answer, Handler, StreamingResponse
+from ..transports.memory import Answer as HandlerResult
+from ..transports.memory import Handler, StreamingResponse
 from .server import Server
 
 __all__ = [
-    "SOON",
+    "HANG_GUARD",
     "Always",
-    "Bench",
     "Gate",
+    "Harness",
     "Make",
     "Setup",
     "cancel",
     "check",
+    "expect",
     "failure_of",
-    "happens",
+    "iterate_loop",
     "read_all",
-    "waits",
 ]
 
 T = TypeVar("T")
 
 Make: TypeAlias = Callable[[Handler], Transport]
 
-#: Seconds in which what was closed at one end must be seen at the other.
-SOON = 3.0
+#: Seconds to wait for an event. It only bounds the time of a failure: no clause passes or fails by the machine's speed.
+HANG_GUARD = 30.0
 
 
 @attrs.frozen
@@ -45,7 +46,7 @@ class Setup:
 
     Args:
         transport: The transport under test.
-        server: Serves the handler, for transports with a network.
+        server: The server for the handler, for transports with a network.
     """
 
     transport: Transport
@@ -53,13 +54,13 @@ class Setup:
     _tasks: list[asyncio.Task[Any]] = attrs.field(factory=list, init=False)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Do something in the background; whatever becomes of it, it ends with the clause."""
+        """Start a task in the background. It is cancelled at the end of the clause."""
         task = asyncio.create_task(work)
         self._tasks.append(task)
         return task
 
     async def stop(self) -> None:
-        """End what is going on in the background, and the transport."""
+        """Cancel the background tasks, and close the transport."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -72,7 +73,7 @@ class Setup:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-        connect_timeout: float | None = 5.0,
+        connect_timeout: float | None = HANG_GUARD,
     ) -> StreamedResponse:
         """Send a request."""
         url = URL(self.server.url + target, encoded=True)
@@ -80,7 +81,7 @@ class Setup:
         return await self.transport.open(url, request, connect_timeout=connect_timeout)
 
     async def fetch(self, target: str = "/", **kwargs: Any) -> tuple[StreamedResponse, bytes]:
-        """Send a request, read the answer to its end and close it."""
+        """Send a request, read the response to its end and close it."""
         response = await self.open(target, **kwargs)
         body = await read_all(response)
         await response.aclose()
@@ -88,8 +89,8 @@ class Setup:
 
 
 @attrs.frozen
-class Bench:
-    """Where a clause sets up what it needs.
+class Harness:
+    """Sets up transports for the clauses.
 
     Args:
         make: Returns a new transport.
@@ -98,7 +99,7 @@ class Bench:
     make: Make
 
     @asynccontextmanager
-    async def answering(self, handler: Handler) -> AsyncIterator[Setup]:
+    async def serving(self, handler: Handler) -> AsyncIterator[Setup]:
         """Serve a handler, and connect a new transport with it."""
         async with Server(handler) as server:
             setup = Setup(self.make(handler), server)
@@ -109,69 +110,92 @@ class Bench:
 
 
 def check(holds: bool, reason: str) -> None:
+    """Raise an AssertionError with ``reason`` unless ``holds``."""
     if not holds:
         raise AssertionError(reason)
 
 
 async def read_all(response: StreamedResponse) -> bytes:
-    pieces: list[bytes] = []
-    while piece := await response.read_chunk():
-        pieces.append(piece)
-    return b"".join(pieces)
+    """Return the rest of a body."""
+    chunks: list[bytes] = []
+    while chunk := await response.read_chunk():
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
-async def failure_of(work: Awaitable[Any], what: str) -> APIConnectionError:
-    """Return the APIConnectionError that ``work`` raises."""
+async def failure_of(work: Awaitable[Any], action: str) -> APIConnectionError:
+    """Return the APIConnectionError that ``work`` raises.
+
+    Args:
+        work: The call that must fail.
+        action: A description of the call.
+
+    Raises:
+        AssertionError: It raises something else, or nothing.
+    """
     try:
         result = await work
     except APIConnectionError as error:
         return error
     except Exception as error:
-        raise AssertionError(f"{what} raised {type(error).__name__} instead of APIConnectionError: {error}") from error
-    raise AssertionError(f"{what} gave {result!r} instead of an APIConnectionError")
+        raise AssertionError(
+            f"{action} raised {type(error).__name__} instead of APIConnectionError: {error}"
+        ) from error
+    raise AssertionError(f"{action} gave {result!r} instead of an APIConnectionError")
 
 
-async def happens(event: asyncio.Event, what: str) -> None:
+async def expect(event: asyncio.Event, otherwise: str) -> None:
+    """Wait for an event.
+
+    Raises:
+        AssertionError: It did not happen within `HANG_GUARD`; the message is ``otherwise``.
+    """
     try:
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(HANG_GUARD):
             await event.wait()
     except TimeoutError:
-        raise AssertionError(f"within {SOON} s, {what}") from None
+        raise AssertionError(f"within {HANG_GUARD} s, {otherwise}") from None
 
 
-async def waits(task: asyncio.Task[Any], what: str) -> None:
-    """Let ``task`` run until it has nothing to do but wait."""
-    await asyncio.wait((task,), timeout=0.05)
+async def iterate_loop(task: asyncio.Task[Any], action: str) -> None:
+    """Run some event-loop iterations, in which ``task`` must not end: enough for it to start waiting.
+
+    Raises:
+        AssertionError: It ended.
+    """
+    for _ in range(20):
+        await asyncio.sleep(0)
     if task.done():
-        raise AssertionError(f"{what} ended at once, with {task.exception() or task.result()!r}")
+        raise AssertionError(f"{action} ended without waiting, with {task.exception() or task.result()!r}")
 
 
 async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, and wait for its end."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
 
 
 class Always:
-    """A handler that gives the same answer to every request, and keeps the requests."""
+    """A handler that returns the same response for every request, and keeps the requests."""
 
-    def __init__(self, answer: Response) -> None:
+    def __init__(self, response: Response) -> None:
         self.seen: list[Request] = []
-        self._answer = answer
+        self._response = response
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> HandlerResult:
         self.seen.append(request)
-        return self._answer
+        return self._response
 
 
 class Gate:
-    """A handler that answers with ``b"first"``, waits, and answers with ``b"second"``."""
+    """A handler that sends ``b"first"``, waits for `opened`, and sends ``b"second"``."""
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()
         self.left = asyncio.Event()
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> HandlerResult:
         return StreamingResponse(200, {"Content-Type": "text/event-stream"}, self._chunks())
 
     async def _chunks(self) -> AsyncIterator[bytes]:

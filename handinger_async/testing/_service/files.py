@@ -1,0 +1,66 @@
+"""Versions of a file, and the HTTP responses that serve them: complete, partial or not modified."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import attrs
+
+from ...http import Headers, Response
+from .errors import ServiceError
+
+__all__ = ["Version", "serve_file"]
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+
+
+@attrs.frozen
+class Version:
+    """The content of a file from one moment on.
+
+    Args:
+        at: The moment, in seconds of the service's clock.
+        data: The content.
+        media_type: The media type.
+    """
+
+    at: float
+    data: bytes
+    media_type: str
+
+    @property
+    def etag(self) -> str:
+        """A strong validator, equal for equal contents (RFC 9110, section 8.8.3)."""
+        return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
+
+
+def serve_file(version: Version, headers: Headers) -> Response:
+    """Return the response to a request for a file (RFC 9110, sections 13 and 14).
+
+    Args:
+        version: The current version of the file.
+        headers: The header fields of the request.
+
+    Returns:
+        The complete file (200), the requested range (206) or no body (304).
+
+    Raises:
+        ServiceError: The range is not satisfiable (416).
+    """
+    own = {"Content-Type": version.media_type, "ETag": version.etag, "Accept-Ranges": "bytes"}
+    if version.etag in (tag.strip() for tag in headers.get("if-none-match", "").split(",")):
+        return Response(304, own)
+    size = len(version.data)
+    wanted = _RANGE.fullmatch(headers.get("range", ""))
+    if wanted is None or wanted.group() == "bytes=-" or headers.get("if-range", version.etag) != version.etag:
+        return Response(200, own | {"Content-Length": str(size)}, version.data)
+    first, last = wanted.groups()
+    begin = int(first) if first else max(0, size - int(last))
+    end = min(int(last) + 1, size) if first and last else size
+    if begin >= size or end <= begin:
+        message = f"The file has {size} bytes."
+        raise ServiceError(416, "range_not_satisfiable", message, {"Content-Range": f"bytes */{size}"})
+    part = version.data[begin:end]
+    own |= {"Content-Range": f"bytes {begin}-{end - 1}/{size}", "Content-Length": str(len(part))}
+    return Response(206, own, part)

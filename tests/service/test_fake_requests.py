@@ -1,0 +1,138 @@
+"""Requests to the in-memory service: authentication, errors, idempotency and the request log."""
+
+from typing import ClassVar
+
+import attrs
+import pytest
+
+from handinger_async import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    DelayedWhen,
+    InternalServerError,
+    NotFoundError,
+    RetryPolicy,
+    Session,
+    UnprocessableEntityError,
+)
+from handinger_async.codec import decode_request, decode_response
+from handinger_async.http import Request
+from handinger_async.operations import CreateWorker, Operation, RetrieveWorker, Route
+from handinger_async.testing import FakeHandinger, fake
+from handinger_async.transports.memory import MemoryTransport
+
+from .watching import watch
+
+pytestmark = pytest.mark.usefixtures("virtual_time")
+
+
+async def test_any_key_authenticates_unless_keys_are_given():
+    fake = FakeHandinger(api_keys={"right"})
+    for key in ("wrong", "right"):
+        async with Session(api_key=key, transport=MemoryTransport(fake)) as session:
+            if key == "right":
+                await session.workers.create(input="x")
+            else:
+                with pytest.raises(AuthenticationError, match="API key") as failure:
+                    await session.workers.create(input="x")
+                assert failure.value.code == "unauthorized"
+    with pytest.raises(ConfigurationError):
+        FakeHandinger(api_keys="right")
+
+
+@pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer ", "Basic eDp5", "key"])
+async def test_a_request_without_a_bearer_key_gets_401(value):
+    headers = {} if value is None else {"Authorization": value}
+    assert FakeHandinger()(Request("GET", "/api/workers/w", headers)).status == 401
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda workers: workers.retrieve("nobody"),
+        lambda workers: workers.continue_("nobody", input="x"),
+        lambda workers: workers.retrieve_email("nobody"),
+        lambda workers: workers.retrieve_file("f", worker_id="nobody").read(),
+        lambda workers: workers.schedules.list("nobody"),
+        lambda workers: workers.schedules.create("nobody", input="x", when=DelayedWhen(delay_in_seconds=1)),
+        lambda workers: workers.schedules.cancel("s", worker_id="nobody"),
+        lambda workers: workers.stream_updates("nobody").__anext__(),
+    ],
+)
+async def test_every_operation_on_an_unknown_worker_gets_404(handinger, call):
+    with pytest.raises(NotFoundError, match="nobody") as failure:
+        await call(handinger.workers)
+    assert (failure.value.code, failure.value.request_id[:4]) == ("not_found", "req_")
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"", BadRequestError),
+        (b"{", BadRequestError),
+        (b"\xff", BadRequestError),
+        (b"[]", UnprocessableEntityError),
+        (b"{}", UnprocessableEntityError),
+        (b'{"input": 1}', UnprocessableEntityError),
+        (b'{"input": ""}', UnprocessableEntityError),
+        (b'{"input": " "}', UnprocessableEntityError),
+        (b'{"input": "x", "budget": "lavish"}', UnprocessableEntityError),
+        (b'{"input": "x", "stream": "yes"}', UnprocessableEntityError),
+    ],
+)
+async def test_an_invalid_body_is_an_error_and_creates_nothing(fake_handinger, body, error):
+    response = fake_handinger(Request("POST", "/api/workers", {"Authorization": "Bearer k"}, body))
+    with pytest.raises(error) as failure:
+        decode_response(CreateWorker(input="x"), response)
+    assert failure.value.message
+    assert failure.value.code
+    assert failure.value.request_id
+    assert fake_handinger.workers == {}
+
+
+async def test_an_unknown_path_gets_404(handinger):
+    with pytest.raises(NotFoundError):
+        await handinger.request("GET", "/api/anything")
+
+
+async def test_every_request_is_kept_without_showing_its_key(handinger, fake_handinger):
+    worker = await handinger.workers.create(input="x", budget="low")
+    with pytest.raises(NotFoundError):
+        await handinger.workers.retrieve("nobody")
+    assert [decode_request(request) for request in fake_handinger.requests] == [
+        CreateWorker(input="x", budget="low"),
+        RetrieveWorker(worker_id="nobody"),
+    ]
+    assert "Bearer test" not in repr(fake_handinger.requests)
+    assert list(fake_handinger.workers) == [worker.id]
+    assert fake_handinger.workers[worker.id].id == worker.id
+
+
+async def test_requests_with_one_idempotency_key_are_performed_once(handinger, fake_handinger):
+    once = handinger.with_options(idempotency_key="k1", retry=RetryPolicy(max_retries=0))
+    first = await once.workers.create(input="x")
+    assert (await once.workers.create(input="x")).id == first.id
+    with pytest.raises(UnprocessableEntityError, match="Idempotency-Key"):
+        await once.workers.create(input="y")
+    assert list(fake_handinger.workers) == [first.id]
+    other = handinger.with_options(idempotency_key="k2")
+    for _ in range(2):
+        await other.workers.schedules.create(first.id, input="x", when=DelayedWhen(delay_in_seconds=60))
+    assert len((await handinger.workers.schedules.list(first.id)).schedules) == 1
+    third = handinger.with_options(idempotency_key="k3")
+    streams = [await watch(third.workers.continue_(first.id, input="z", stream=True)) for _ in range(2)]
+    assert [event[0] for event in streams[0]] == [event[0] for event in streams[1]]
+
+
+@attrs.frozen
+class ArchiveWorker(Operation[bool]):
+    route: ClassVar[Route] = Route("POST", "/api/archive", bool)
+
+
+async def test_an_operation_without_a_case_gets_501_with_the_fix(fake_handinger, monkeypatch):
+    monkeypatch.setattr(fake, "decode_request", lambda request: ArchiveWorker())
+    response = fake_handinger(Request("POST", "/api/archive", {"Authorization": "Bearer k"}, b"{}"))
+    with pytest.raises(InternalServerError, match=r"no case for ArchiveWorker: add one to _perform"):
+        decode_response(CreateWorker(input="x"), response)
+    assert response.status == 501

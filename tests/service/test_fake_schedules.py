@@ -1,0 +1,131 @@
+"""Schedules of the in-memory service: due times, runs, cancellation and errors."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from handinger_async import (
+    CronWhen,
+    DelayedWhen,
+    InternalServerError,
+    IntervalWhen,
+    NotFoundError,
+    ScheduledWhen,
+    UnprocessableEntityError,
+)
+
+pytestmark = pytest.mark.usefixtures("virtual_time")
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_schedules_of_all_types_have_their_next_run_time(handinger):
+    worker = await handinger.workers.create(input="x")
+    await asyncio.sleep(90)
+    begin = START + timedelta(seconds=90)
+    wanted = [
+        (ScheduledWhen(date=datetime(2026, 3, 1, 12)), datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        (ScheduledWhen(date="2026-03-01T12:00:00.5+02:00"), datetime(2026, 3, 1, 10, 0, 0, 500_000, tzinfo=UTC)),
+        (DelayedWhen(delay_in_seconds=60), begin + timedelta(seconds=60)),
+        (IntervalWhen(interval_seconds=3600), begin + timedelta(seconds=3600)),
+        (CronWhen(cron="0 9 * * 1"), datetime(2026, 1, 5, 9, tzinfo=UTC)),
+    ]
+    made = [await handinger.workers.schedules.create(worker.id, input="again", when=when) for when, _ in wanted]
+    assert [schedule.next_run_at for schedule in made] == [at for _, at in wanted]
+    assert [schedule.type for schedule in made] == ["scheduled", "scheduled", "delayed", "interval", "cron"]
+    assert {(schedule.budget, schedule.input) for schedule in made} == {("standard", "again")}
+    assert (made[2].delay_in_seconds, made[3].interval_seconds, made[4].cron) == (60, 3600, "0 9 * * 1")
+    listed = await handinger.workers.schedules.list(worker.id)
+    assert (listed.schedules, listed.worker_id) == (made, worker.id)
+
+
+async def runs(session, worker_id):
+    """Return the instructions of a worker's runs so far."""
+    messages = (await session.workers.retrieve(worker_id)).messages
+    return [message["content"] for message in messages if message["role"] == "user"]
+
+
+async def test_a_delayed_run_begins_when_due_and_leaves_the_list(handinger):
+    worker = await handinger.workers.create(input="x")
+    await handinger.workers.schedules.create(
+        worker.id, input="later", when=DelayedWhen(delay_in_seconds=60), budget="high"
+    )
+    await asyncio.sleep(59.9)
+    assert await runs(handinger, worker.id) == ["x"]
+    await asyncio.sleep(0.1)
+    shown = await handinger.workers.retrieve(worker.id)
+    assert (shown.status, shown.metadata) == ("pending", {"budget": "high"})
+    assert await runs(handinger, worker.id) == ["x", "later"]
+    assert (await handinger.workers.schedules.list(worker.id)).schedules == []
+
+
+async def test_recurring_runs_go_on_for_hours(handinger):
+    worker = await handinger.workers.create(input="x")
+    await handinger.workers.schedules.create(worker.id, input="tick", when=IntervalWhen(interval_seconds=600))
+    await handinger.workers.schedules.create(worker.id, input="tock", when=CronWhen(cron="25 * * * *"))
+    await asyncio.sleep(3 * 3600 + 60)
+    assert (await runs(handinger, worker.id)).count("tick") == 18
+    assert (await runs(handinger, worker.id)).count("tock") == 3
+    following = [schedule.next_run_at for schedule in (await handinger.workers.schedules.list(worker.id)).schedules]
+    assert following == [START + timedelta(seconds=19 * 600), START + timedelta(hours=3, minutes=25)]
+
+
+async def test_while_running_a_recurring_run_is_skipped_and_a_single_one_waits(handinger):
+    worker = await handinger.workers.create(input="x")
+    await handinger.workers.schedules.create(worker.id, input="tick", when=IntervalWhen(interval_seconds=1))
+    await handinger.workers.schedules.create(worker.id, input="once", when=DelayedWhen(delay_in_seconds=1))
+    await asyncio.sleep(60)
+    done = await runs(handinger, worker.id)
+    assert done[:2] == ["x", "once"]
+    assert 20 <= done.count("tick") <= 40
+
+
+async def test_a_schedule_in_the_past_runs_immediately(handinger):
+    worker = await handinger.workers.create(input="x")
+    when = ScheduledWhen(date="2019-12-27T18:11:19.117Z")
+    schedule = await handinger.workers.schedules.create(worker.id, input="late", when=when)
+    assert schedule.next_run_at.year == 2019
+    assert await runs(handinger, worker.id) == ["x"]  # its run waits for the current one
+    await asyncio.sleep(2)
+    assert await runs(handinger, worker.id) == ["x", "late"]
+
+
+async def test_a_cancelled_schedule_does_not_run_and_is_unknown_then(handinger):
+    worker = await handinger.workers.create(input="x")
+    when = IntervalWhen(interval_seconds=10)
+    schedule = await handinger.workers.schedules.create(worker.id, input="never", when=when)
+    assert (await handinger.workers.schedules.cancel(schedule.id, worker_id=worker.id)).cancelled
+    with pytest.raises(NotFoundError):
+        await handinger.workers.schedules.cancel(schedule.id, worker_id=worker.id)
+    await asyncio.sleep(60)
+    assert await runs(handinger, worker.id) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("when", "why"),
+    [
+        (DelayedWhen(delay_in_seconds=-1), "delayInSeconds"),
+        (DelayedWhen(delay_in_seconds=10**15), "when"),
+        (IntervalWhen(interval_seconds=0), "intervalSeconds"),
+        (CronWhen(cron="every day"), "cron"),
+        (CronWhen(cron="0 0 30 2 *"), "cron"),
+        (CronWhen(cron=""), "cron"),
+        (ScheduledWhen(date="tomorrow"), "when"),
+        (ScheduledWhen(date=""), "when"),
+    ],
+)
+async def test_a_schedule_that_is_never_due_gets_422(handinger, when, why):
+    worker = await handinger.workers.create(input="x")
+    with pytest.raises(UnprocessableEntityError, match=why):
+        await handinger.workers.schedules.create(worker.id, input="x", when=when)
+    assert (await handinger.workers.schedules.list(worker.id)).schedules == []
+
+
+async def test_without_cronsim_a_cron_schedule_gets_501_with_the_fix(handinger, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cronsim", None)
+    worker = await handinger.workers.create(input="x")
+    with pytest.raises(InternalServerError, match=r"handinger-async\[testing\]") as failure:
+        await handinger.workers.schedules.create(worker.id, input="x", when=CronWhen(cron="* * * * *"))
+    assert failure.value.status_code == 501
