@@ -166,6 +166,7 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
 
 def test_a_reader_that_closes_its_end_causes_no_traceback() -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDINGER_")}
+    environment.pop("PYTHONUNBUFFERED", None)  # so that output is written when it is flushed
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(

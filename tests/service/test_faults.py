@@ -41,6 +41,8 @@ from handinger_async.transports.memory import ask as call_handler
 
 ONCE = RetryPolicy(max_retries=0)
 AT_ONCE = RetryPolicy(max_retries=10, initial_delay=0)
+#: Timeouts that only end a test that hangs.
+GENEROUS = Timeouts(connect=60, attempt=60, idle=60)
 NETWORK = pytest.mark.parametrize("network", [False, True], ids=["in memory", "over HTTP"])
 
 
@@ -53,7 +55,7 @@ class Faulty:
         self.performed = asyncio.Event()
         self.handler = FaultyHandler(self.perform, *faults, seed=seed)
         self.server = Server(self.handler) if network else None
-        self.options = {"retry": ONCE, **options}
+        self.options = {"retry": ONCE, "timeouts": GENEROUS, **options}
 
     def perform(self, request):
         response = self.fake(request)

@@ -3,6 +3,8 @@
 import pytest
 
 pytest_plugins = ["pytester"]
+#: Seconds after which a run that hangs fails: each test starts pytest, which is slow on a busy machine.
+pytestmark = pytest.mark.timeout(600)
 
 CONFTEST = 'pytest_plugins = ["handinger_async.testing.pytest_plugin"]'
 

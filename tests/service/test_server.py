@@ -8,7 +8,7 @@ import math
 import aiohttp
 import pytest
 
-from handinger_async import Session
+from handinger_async import Session, Timeouts
 from handinger_async.errors import APIConnectionError
 from handinger_async.http import Request, Response
 from handinger_async.testing import serve
@@ -169,7 +169,8 @@ async def test_an_ipv6_address_is_in_brackets():
 
 async def test_a_session_uses_the_service_through_it(handinger_server, fake_handinger):
     fake_handinger.script(Step("one", after=0, files={"plan.md": b"# Plan"}), Step("two", after=0))
-    async with Session(api_key="k", base_url=handinger_server) as session:
+    timeouts = Timeouts(connect=HANG_GUARD, attempt=HANG_GUARD, idle=HANG_GUARD)
+    async with Session(api_key="k", base_url=handinger_server, timeouts=timeouts) as session:
         worker = await session.workers.create(input="x")
         async with session.workers.stream_updates(worker.id) as events:
             assert [event.id async for event in events] == list("123")

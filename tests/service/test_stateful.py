@@ -20,6 +20,9 @@ from handinger_async.testing.scripts import Step
 from handinger_async.testing.virtual_time import VirtualTimeLoop
 from handinger_async.transports.memory import MemoryTransport
 
+#: Seconds after which a run that hangs fails; it takes many times as long on a busy machine as on an idle one.
+pytestmark = pytest.mark.timeout(600)
+
 TEXTS = st.sampled_from(["sun", "rain", "snow"])
 
 
