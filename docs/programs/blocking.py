@@ -1,4 +1,4 @@
-"""The core under the standard library's blocking client: no event loop anywhere."""
+"""The core with the standard library's blocking HTTP client, without an event loop."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from handinger_async.http import Endpoint, Response
 
 
 class Handinger:
-    """A blocking client."""
+    """A blocking client of the Handinger API."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self.endpoint = Endpoint(base_url, api_key)
@@ -24,19 +24,19 @@ class Handinger:
         return connection, connection.getresponse()
 
     def send(self, operation: operations.Operation[Any]) -> Any:
-        """Perform an operation; errors are the library's own."""
-        connection, answer = self._open(operation)
+        """Perform an operation and return its result."""
+        connection, response = self._open(operation)
         try:
-            return decode_response(operation, Response(answer.status, answer.getheaders(), answer.read()))
+            return decode_response(operation, Response(response.status, response.getheaders(), response.read()))
         finally:
             connection.close()
 
     def stream(self, operation: operations.Operation[Any]) -> Iterator[ServerSentEvent]:
-        """Perform an operation that answers with events."""
-        connection, answer = self._open(operation)
+        """Perform an operation and yield the events of its stream."""
+        connection, response = self._open(operation)
         parser = EventParser()
         try:
-            while chunk := answer.read1(65536):
+            while chunk := response.read1(65536):
                 yield from parser.feed(chunk)
             if parser.truncated:
                 raise ConnectionError("the stream ended within an event")
@@ -45,7 +45,7 @@ class Handinger:
 
 
 def main(base_url: str, api_key: str) -> str:
-    """Create a worker, watch it, and return what it says in the end."""
+    """Create a worker, follow its events, and return its output."""
     handinger = Handinger(base_url, api_key)
     worker = handinger.send(operations.CreateWorker(input="Compare three tents."))
     for event in handinger.stream(operations.StreamWorkerUpdates(worker.id)):

@@ -1,4 +1,4 @@
-"""A transport over httpx: all that a session needs from another HTTP client."""
+"""A transport over httpx."""
 
 import asyncio
 import sys
@@ -19,8 +19,8 @@ class HttpxTransport:
         self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None))
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
-        """Send a request and wait for the head of the answer."""
-        asked = self._client.build_request(
+        """Send a request and wait for the head of the response."""
+        outgoing = self._client.build_request(
             request.method,
             str(url),
             headers=dict(request.headers),
@@ -28,7 +28,7 @@ class HttpxTransport:
             timeout=httpx.Timeout(None, connect=connect_timeout),
         )
         try:
-            return HttpxResponse(await self._client.send(asked, stream=True))
+            return HttpxResponse(await self._client.send(outgoing, stream=True))
         except httpx.ConnectTimeout as error:
             failure: APIConnectionError = APITimeoutError(str(error), request_sent=False)
         except httpx.HTTPError as error:
@@ -43,7 +43,7 @@ class HttpxTransport:
 
 
 class HttpxResponse:
-    """An answer whose body may still be on its way."""
+    """A response whose body is read chunk by chunk."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
@@ -54,16 +54,16 @@ class HttpxResponse:
         self._closed = False
 
     async def read_chunk(self) -> bytes:
-        """Return the next piece of the body."""
+        """Return the next chunk of the body, or ``b""`` at its end."""
         if self._closed:
-            raise APIConnectionError("The answer was closed.")
-        if self._reading is None:  # a task of its own, which a reader that is cancelled leaves to the next one
+            raise APIConnectionError("the response is closed")
+        if self._reading is None:  # in a task, so that it survives the cancellation of a reader
             self._reading = asyncio.ensure_future(self._next())
         reading = self._reading
         await asyncio.wait((reading,))
         self._reading = None
         if reading.cancelled():
-            raise APIConnectionError("The answer was closed.")
+            raise APIConnectionError("the response is closed")
         return reading.result()
 
     async def _next(self) -> bytes:
@@ -78,7 +78,7 @@ class HttpxResponse:
         raise failure
 
     async def aclose(self) -> None:
-        """Close the answer, and tell whoever reads."""
+        """Close the response and wake a task that is blocked in a read."""
         self._closed = True
         if self._reading is not None:
             self._reading.cancel()
@@ -87,7 +87,7 @@ class HttpxResponse:
 
 
 async def talk(base_url: str, api_key: str) -> str:
-    """Create a worker, watch it, and return what it says in the end."""
+    """Create a worker, follow its events, and return its output."""
     async with Session(api_key=api_key, base_url=base_url, transport=HttpxTransport()) as session:
         worker = await session.workers.create(input="Compare three tents.")
         async with session.workers.stream_updates(worker.id) as events:
@@ -97,7 +97,7 @@ async def talk(base_url: str, api_key: str) -> str:
 
 
 def main(base_url: str, api_key: str) -> str:
-    """Run it in a loop of its own."""
+    """Run ``talk`` in an event loop."""
     return asyncio.run(talk(base_url, api_key))
 
 

@@ -1,4 +1,4 @@
-"""The core under Tornado's client: what arrives is fed to the parser by a callback."""
+"""The core with Tornado's HTTP client: a callback feeds the chunks to the parser."""
 
 import asyncio
 import sys
@@ -12,40 +12,40 @@ from handinger_async.http import Endpoint, Response
 
 
 def make_request(
-    endpoint: Endpoint, operation: operations.Operation[Any], parser: EventParser | None, seen: list[ServerSentEvent]
+    endpoint: Endpoint, operation: operations.Operation[Any], parser: EventParser | None, events: list[ServerSentEvent]
 ) -> HTTPRequest:
-    """Return Tornado's request for an operation; events are added to ``seen`` as they come."""
+    """Return Tornado's request for an operation; its events are appended to ``events`` as they arrive."""
     url, request = endpoint.prepare(encode_request(operation))
     return HTTPRequest(
         str(url),
         method=request.method,
         headers=dict(request.headers),
         body=request.body or None,
-        streaming_callback=None if parser is None else lambda chunk: seen.extend(parser.feed(chunk)),
+        streaming_callback=None if parser is None else lambda chunk: events.extend(parser.feed(chunk)),
     )
 
 
 async def talk(base_url: str, api_key: str) -> str:
-    """Create a worker, watch it, and return what it says in the end."""
+    """Create a worker, follow its events, and return its output."""
     endpoint = Endpoint(base_url, api_key)
     client = AsyncHTTPClient(force_instance=True)
 
     async def send(operation: operations.Operation[Any]) -> Any:
-        answer: HTTPResponse = await client.fetch(make_request(endpoint, operation, None, []), raise_error=False)
-        return decode_response(operation, Response(answer.code, answer.headers.get_all(), answer.body))
+        response: HTTPResponse = await client.fetch(make_request(endpoint, operation, None, []), raise_error=False)
+        return decode_response(operation, Response(response.code, response.headers.get_all(), response.body))
 
     try:
         worker = await send(operations.CreateWorker(input="Compare three tents."))
-        seen: list[ServerSentEvent] = []
-        await client.fetch(make_request(endpoint, operations.StreamWorkerUpdates(worker.id), EventParser(), seen))
-        print(len(seen), "events")
+        events: list[ServerSentEvent] = []
+        await client.fetch(make_request(endpoint, operations.StreamWorkerUpdates(worker.id), EventParser(), events))
+        print(len(events), "events")
         return str((await send(operations.RetrieveWorker(worker.id))).output_text)
     finally:
         client.close()
 
 
 def main(base_url: str, api_key: str) -> str:
-    """Run it in a loop of its own."""
+    """Run ``talk`` in an event loop."""
     return asyncio.run(talk(base_url, api_key))
 
 

@@ -1,4 +1,4 @@
-"""The core under httpx, in trio."""
+"""The core with httpx under trio."""
 
 import sys
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ from handinger_async.http import Endpoint, Response
 
 
 class Handinger:
-    """A client for trio."""
+    """A client of the Handinger API for trio."""
 
     def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint) -> None:
         self.client = client
@@ -27,24 +27,24 @@ class Handinger:
         )
 
     async def send(self, operation: operations.Operation[Any]) -> Any:
-        """Perform an operation; errors are the library's own."""
-        answer = await self.client.send(self._request(operation))
-        return decode_response(operation, Response(answer.status_code, answer.headers, answer.content))
+        """Perform an operation and return its result."""
+        response = await self.client.send(self._request(operation))
+        return decode_response(operation, Response(response.status_code, response.headers, response.content))
 
     async def stream(self, operation: operations.Operation[Any]) -> AsyncGenerator[ServerSentEvent, None]:
-        """Perform an operation that answers with events."""
-        answer = await self.client.send(self._request(operation), stream=True)
+        """Perform an operation and yield the events of its stream."""
+        response = await self.client.send(self._request(operation), stream=True)
         parser = EventParser()
         try:
-            async for chunk in answer.aiter_bytes():
+            async for chunk in response.aiter_bytes():
                 for event in parser.feed(chunk):
                     yield event
         finally:
-            await answer.aclose()
+            await response.aclose()
 
 
 async def talk(base_url: str, api_key: str) -> str:
-    """Create a worker, watch it, and return what it says in the end."""
+    """Create a worker, follow its events, and return its output."""
     async with httpx.AsyncClient() as client:
         handinger = Handinger(client, Endpoint(base_url, api_key))
         worker = await handinger.send(operations.CreateWorker(input="Compare three tents."))
@@ -55,7 +55,7 @@ async def talk(base_url: str, api_key: str) -> str:
 
 
 def main(base_url: str, api_key: str) -> str:
-    """Run it in trio."""
+    """Run ``talk`` under trio."""
     return str(trio.run(talk, base_url, api_key))
 
 
