@@ -16,18 +16,25 @@ class Handinger:
     def __init__(self, base_url: str, api_key: str) -> None:
         self.endpoint = Endpoint(base_url, api_key)
 
-    def _open(self, operation: operations.Operation[Any]) -> tuple[HTTPConnection, HTTPResponse]:
+    def _open(
+        self, operation: operations.Operation[Any]
+    ) -> tuple[HTTPConnection, HTTPResponse]:
         url, request = self.endpoint.prepare(encode_request(operation))
         connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
         connection = connect(url.host or "", url.port, timeout=60)
-        connection.request(request.method, url.raw_path_qs, request.body or None, dict(request.headers))
+        connection.request(
+            request.method, url.raw_path_qs, request.body or None, dict(request.headers)
+        )
         return connection, connection.getresponse()
 
     def send(self, operation: operations.Operation[Any]) -> Any:
         """Perform an operation and return its result."""
         connection, response = self._open(operation)
         try:
-            return decode_response(operation, Response(response.status, response.getheaders(), response.read()))
+            return decode_response(
+                operation,
+                Response(response.status, response.getheaders(), response.read()),
+            )
         finally:
             connection.close()
 

@@ -16,9 +16,13 @@ class HttpxTransport:
     """Sends requests with httpx."""
 
     def __init__(self) -> None:
-        self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None))
+        self._client = httpx.AsyncClient(
+            trust_env=False, limits=httpx.Limits(max_connections=None)
+        )
 
-    async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
+    async def open(
+        self, url: URL, request: Request, *, connect_timeout: float | None
+    ) -> StreamedResponse:
         """Send a request and wait for the head of the response."""
         outgoing = self._client.build_request(
             request.method,
@@ -30,9 +34,13 @@ class HttpxTransport:
         try:
             return HttpxResponse(await self._client.send(outgoing, stream=True))
         except httpx.ConnectTimeout as error:
-            failure: APIConnectionError = APITimeoutError(str(error), request_sent=False)
+            failure: APIConnectionError = APITimeoutError(
+                str(error), request_sent=False
+            )
         except httpx.HTTPError as error:
-            failure = APIConnectionError(str(error), request_sent=not isinstance(error, httpx.ConnectError))
+            failure = APIConnectionError(
+                str(error), request_sent=not isinstance(error, httpx.ConnectError)
+            )
         except RuntimeError as error:  # the client is closed
             failure = APIConnectionError(str(error), request_sent=False)
         raise failure
@@ -57,7 +65,9 @@ class HttpxResponse:
         """Return the next chunk of the body, or ``b""`` at its end."""
         if self._closed:
             raise APIConnectionError("the response is closed")
-        if self._reading is None:  # in a task, so that it survives the cancellation of a reader
+        if (
+            self._reading is None
+        ):  # in a task, so that it survives the cancellation of a reader
             self._reading = asyncio.ensure_future(self._next())
         reading = self._reading
         await asyncio.wait((reading,))
@@ -88,7 +98,9 @@ class HttpxResponse:
 
 async def talk(base_url: str, api_key: str) -> str:
     """Create a worker, follow its events, and return its output."""
-    async with Session(api_key=api_key, base_url=base_url, transport=HttpxTransport()) as session:
+    async with Session(
+        api_key=api_key, base_url=base_url, transport=HttpxTransport()
+    ) as session:
         worker = await session.workers.create(input="Compare three tents.")
         async with session.workers.stream_updates(worker.id) as events:
             async for event in events:

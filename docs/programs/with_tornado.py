@@ -12,16 +12,21 @@ from handinger_async.http import Endpoint, Response
 
 
 def make_request(
-    endpoint: Endpoint, operation: operations.Operation[Any], parser: EventParser | None, events: list[ServerSentEvent]
+    endpoint: Endpoint,
+    operation: operations.Operation[Any],
+    parser: EventParser | None,
+    events: list[ServerSentEvent],
 ) -> HTTPRequest:
-    """Return Tornado's request for an operation; its events are appended to ``events`` as they arrive."""
+    """Return Tornado's request for an operation; append its events to ``events``."""
     url, request = endpoint.prepare(encode_request(operation))
     return HTTPRequest(
         str(url),
         method=request.method,
         headers=dict(request.headers),
         body=request.body or None,
-        streaming_callback=None if parser is None else lambda chunk: events.extend(parser.feed(chunk)),
+        streaming_callback=None
+        if parser is None
+        else lambda chunk: events.extend(parser.feed(chunk)),
     )
 
 
@@ -31,13 +36,25 @@ async def talk(base_url: str, api_key: str) -> str:
     client = AsyncHTTPClient(force_instance=True)
 
     async def send(operation: operations.Operation[Any]) -> Any:
-        response: HTTPResponse = await client.fetch(make_request(endpoint, operation, None, []), raise_error=False)
-        return decode_response(operation, Response(response.code, response.headers.get_all(), response.body))
+        response: HTTPResponse = await client.fetch(
+            make_request(endpoint, operation, None, []), raise_error=False
+        )
+        return decode_response(
+            operation,
+            Response(response.code, response.headers.get_all(), response.body),
+        )
 
     try:
         worker = await send(operations.CreateWorker(input="Compare three tents."))
         events: list[ServerSentEvent] = []
-        await client.fetch(make_request(endpoint, operations.StreamWorkerUpdates(worker.id), EventParser(), events))
+        await client.fetch(
+            make_request(
+                endpoint,
+                operations.StreamWorkerUpdates(worker.id),
+                EventParser(),
+                events,
+            )
+        )
         print(len(events), "events")
         return str((await send(operations.RetrieveWorker(worker.id))).output_text)
     finally:

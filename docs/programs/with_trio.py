@@ -23,15 +23,23 @@ class Handinger:
     def _request(self, operation: operations.Operation[Any]) -> httpx.Request:
         url, request = self.endpoint.prepare(encode_request(operation))
         return self.client.build_request(
-            request.method, str(url), headers=dict(request.headers), content=request.body or None
+            request.method,
+            str(url),
+            headers=dict(request.headers),
+            content=request.body or None,
         )
 
     async def send(self, operation: operations.Operation[Any]) -> Any:
         """Perform an operation and return its result."""
         response = await self.client.send(self._request(operation))
-        return decode_response(operation, Response(response.status_code, response.headers, response.content))
+        return decode_response(
+            operation,
+            Response(response.status_code, response.headers, response.content),
+        )
 
-    async def stream(self, operation: operations.Operation[Any]) -> AsyncGenerator[ServerSentEvent, None]:
+    async def stream(
+        self, operation: operations.Operation[Any]
+    ) -> AsyncGenerator[ServerSentEvent, None]:
         """Perform an operation and yield the events of its stream."""
         response = await self.client.send(self._request(operation), stream=True)
         parser = EventParser()
@@ -47,11 +55,17 @@ async def talk(base_url: str, api_key: str) -> str:
     """Create a worker, follow its events, and return its output."""
     async with httpx.AsyncClient() as client:
         handinger = Handinger(client, Endpoint(base_url, api_key))
-        worker = await handinger.send(operations.CreateWorker(input="Compare three tents."))
-        async with aclosing(handinger.stream(operations.StreamWorkerUpdates(worker.id))) as events:
+        worker = await handinger.send(
+            operations.CreateWorker(input="Compare three tents.")
+        )
+        async with aclosing(
+            handinger.stream(operations.StreamWorkerUpdates(worker.id))
+        ) as events:
             async for event in events:
                 print(event.id, len(event.data))
-        return str((await handinger.send(operations.RetrieveWorker(worker.id))).output_text)
+        return str(
+            (await handinger.send(operations.RetrieveWorker(worker.id))).output_text
+        )
 
 
 def main(base_url: str, api_key: str) -> str:
