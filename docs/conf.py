@@ -1,13 +1,24 @@
-"""How the documentation is built."""
+"""Sphinx configuration."""
+
+import sys
+from pathlib import Path
 
 from handinger_async import __version__
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "handinger_async"
 author = "the handinger_async authors"
 copyright = "2026, the handinger_async authors"
 version = release = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "architecture",  # in _ext, as the next one
+    "operations_table",
+]
 nitpicky = False
 default_role = "any"
 autodoc_member_order = "bysource"
