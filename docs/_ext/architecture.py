@@ -47,12 +47,12 @@ def _row(layer: Layer, contracts: Contracts, y: int) -> list[str]:
     width = (WIDTH - left - GAP * len(layer.modules)) / len(layer.modules)
     parts = []
     for place, module in enumerate(layer.modules):
-        pure = module in contracts.pure
+        core = module in contracts.core
         x = left + place * (width + GAP)
         parts.append(
             f'<g><title>{escape(summary(module))}</title><rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{ROW}"'
-            f' rx="4" stroke="currentColor" stroke-opacity="{0.9 if pure else 0.5}"'
-            f' fill-opacity="{0.14 if pure else 0}"{"" if pure else " stroke-dasharray=" + repr("4 3")}/>'
+            f' rx="4" stroke="currentColor" stroke-opacity="{0.9 if core else 0.5}"'
+            f' fill-opacity="{0.14 if core else 0}"{"" if core else " stroke-dasharray=" + repr("4 3")}/>'
             f'<text x="{x + width / 2:.1f}" y="{y + ROW / 2 + 5:.1f}" text-anchor="middle" font-family="monospace">'
             f"{escape(module)}</text></g>"
         )

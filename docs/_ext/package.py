@@ -3,15 +3,15 @@
 import ast
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 PYPROJECT = ROOT / "pyproject.toml"
 PACKAGE = ROOT / "handinger_async"
 
-#: What a module may not import to be free of the event loop.
+#: The module that the core may not import: its contract names the folders that may.
 EVENT_LOOP = "asyncio"
 
 
@@ -29,34 +29,32 @@ class Contracts:
 
     Args:
         layers: From the highest to the lowest; a layer imports only lower ones.
-        pure: The modules that import no event loop, directly or indirectly.
+        core: The modules of the layers below all folders that may import the event loop.
     """
 
     layers: tuple[Layer, ...]
-    pure: frozenset[str] = field(default=frozenset())
+    core: frozenset[str]
 
 
 def read_contracts() -> Contracts:
     """Return the contracts about the top-level modules of the package.
 
     Raises:
-        LookupError: There is no contract of layers for the package.
+        LookupError: There is no contract of layers for the package, or none about the event loop.
     """
-    settings = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]
-    contracts = settings["contracts"]
-    layered = [c for c in contracts if c["type"] == "layers" and PACKAGE.name in c.get("containers", [])]
-    if not layered:
-        raise LookupError(f"pyproject.toml has no import contract of layers for {PACKAGE.name}")
-    layers = tuple(_layer(line) for line in layered[0]["layers"])
-    names = [module for layer in layers for module in layer.modules]
-    patterns = [
-        pattern.removeprefix(f"{PACKAGE.name}.")
-        for c in contracts
-        if c["type"] == "forbidden" and EVENT_LOOP in c["forbidden_modules"] and not c.get("allow_indirect_imports")
-        for pattern in c["source_modules"]
-    ]
-    pure = frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
-    return Contracts(layers, pure)
+    contracts = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = [_layer(line) for line in _find(contracts, "layers", "containers", PACKAGE.name)["layers"]]
+    event_loop = _find(contracts, "forbidden", "forbidden_modules", EVENT_LOOP)
+    exempt = {line.removeprefix(f"{PACKAGE.name}.").split(".")[0] for line in event_loop["ignore_imports"]}
+    lowest = max(number for number, layer in enumerate(layers) if exempt & set(layer.modules))
+    return Contracts(tuple(layers), frozenset(name for layer in layers[lowest + 1 :] for name in layer.modules))
+
+
+def _find(contracts: list[dict[str, Any]], kind: str, key: str, value: str) -> dict[str, Any]:
+    for contract in contracts:
+        if contract["type"] == kind and value in contract[key]:
+            return contract
+    raise LookupError(f"pyproject.toml has no import contract of type {kind!r} with {value!r} in {key}")
 
 
 def _layer(line: str) -> Layer:
