@@ -1,4 +1,4 @@
-"""When to try again: decided here, waited for elsewhere."""
+"""Retry policy: decides whether and when to retry. Does not sleep."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ from .http import Request, Response
 
 __all__ = ["RetryPolicy", "parse_retry_after"]
 
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _TRANSIENT = frozenset({408, 409, 429})
-#: Not negative, a fraction allowed.
+#: A non-negative decimal number.
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """Which requests to repeat, how often and when.
+    """Decides which requests to retry, how often and when.
 
-    GET and DELETE are repeated after a status of 408, 409, 429 or at least 500, and after connection errors and
-    timeouts. A POST is repeated only where that cannot double its effect: the answer proves that nothing happened (429;
-    503 with Retry-After; ``x-should-retry: true``), the request was never sent, or it carries an ``Idempotency-Key``.
-    ``x-should-retry: false`` always wins.
+    Idempotent requests (GET, HEAD, OPTIONS, PUT, DELETE) are retried after a status of 408, 409, 429 or at least 500,
+    and after connection errors and timeouts. Other requests, such as POST, are retried only if that cannot double their
+    effect: the response proves that nothing happened (429; 503 with ``Retry-After``; ``x-should-retry: true``), the
+    request was never sent, or it carries an ``Idempotency-Key``. ``x-should-retry: false`` always wins over the status.
 
-    The delay is the server's ``retry-after-ms`` or ``Retry-After`` if it gives one, never less, else
-    ``min(initial_delay * 2**n, max_delay)`` times a jitter of 0.75 to 1.
+    If the server sends ``retry-after-ms`` or ``Retry-After``, that is the delay. Otherwise the delay is
+    ``min(initial_delay * 2**n, max_delay)``, multiplied by a jitter of 0.75 to 1.
 
     Args:
-        max_retries: How many times a request is repeated at the most; 0 never.
-        initial_delay: The delay before the first repetition, in seconds.
-        max_delay: The longest delay of our own choosing, in seconds.
-        max_retry_after: The longest delay of the server's choosing, in seconds; a longer one gives up at once.
+        max_retries: The maximum number of retries per request; 0 disables retries.
+        initial_delay: The delay before the first retry, in seconds.
+        max_delay: The maximum delay if the server does not specify one, in seconds.
+        max_retry_after: The maximum delay that the server may specify, in seconds. If it asks for more, the request is
+            not retried.
+
+    Raises:
+        ConfigurationError: A value is negative or of the wrong type.
     """
 
     max_retries: int = 2
@@ -47,9 +51,9 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         for name, value in attrs.asdict(self).items():
-            wanted, kind = ("a whole number", int) if name == "max_retries" else ("a number", int | float)
+            noun, kind = ("integer", int) if name == "max_retries" else ("number", int | float)
             if not isinstance(value, kind) or isinstance(value, bool) or not value >= 0:
-                raise ConfigurationError(f"{name} must be {wanted} that is not negative, not {shorten(repr(value))}")
+                raise ConfigurationError(f"{name} must be a non-negative {noun}, not {shorten(repr(value))}")
 
     def delay(
         self,
@@ -59,34 +63,43 @@ class RetryPolicy:
         attempt: int,
         random: Callable[[], float] = _random.random,
     ) -> float | None:
-        """Decide whether to try again, and when.
+        """Decide whether and when to retry a request.
 
         Args:
-            request: What was sent.
-            outcome: What came of it.
-            attempt: The number of the attempt that just ended, from 1.
-            random: Gives a number from 0 to 1, for the jitter.
+            request: The request.
+            outcome: The response to it, or the error.
+            attempt: The number of the attempt that just ended, starting at 1.
+            random: Returns a random number from 0 to 1, for the jitter.
 
         Returns:
-            Seconds to wait before trying again, or None to give up.
+            The delay before the next attempt in seconds, or None to give up.
         """
-        if attempt > self.max_retries or not _repeats(request, outcome):
+        if attempt > self.max_retries or not _is_retriable(request, outcome):
             return None
-        wanted = parse_retry_after(outcome.headers) if isinstance(outcome, Response) else None
-        if wanted is not None:
-            return wanted if wanted <= self.max_retry_after else None
+        retry_after = parse_retry_after(outcome.headers) if isinstance(outcome, Response) else None
+        if retry_after is not None:
+            return retry_after if retry_after <= self.max_retry_after else None
         return self.backoff(attempt, random=random)
 
     def backoff(self, attempt: int, *, random: Callable[[], float] = _random.random) -> float:
-        """Return the delay of our own choosing after the ``attempt``-th failure in a row, in seconds."""
+        """Return the delay without regard to the server's wishes: exponential backoff with jitter.
+
+        Args:
+            attempt: The number of consecutive failures so far, starting at 1.
+            random: Returns a random number from 0 to 1, for the jitter.
+
+        Returns:
+            The delay in seconds.
+        """
         exponent = min(attempt - 1, 64)
         return min(self.initial_delay * 2.0**exponent, self.max_delay) * (1 - 0.25 * random())
 
 
-def _repeats(request: Request, outcome: Response | APIConnectionError) -> bool:
-    safe = request.method in _REPEATABLE or "idempotency-key" in request.headers
+def _is_retriable(request: Request, outcome: Response | APIConnectionError) -> bool:
+    """Return True if a retry is useful and cannot double the effect of the request."""
+    idempotent = request.method in _IDEMPOTENT or "idempotency-key" in request.headers
     if isinstance(outcome, APIConnectionError):
-        return safe or not outcome.request_sent
+        return idempotent or not outcome.request_sent
     if 200 <= outcome.status < 300:
         return False
     advice = outcome.headers.get("x-should-retry", "").strip().lower()
@@ -94,20 +107,20 @@ def _repeats(request: Request, outcome: Response | APIConnectionError) -> bool:
         return advice == "true"
     if outcome.status == 429 or (outcome.status == 503 and parse_retry_after(outcome.headers) is not None):
         return True
-    return safe and (outcome.status in _TRANSIENT or outcome.status >= 500)
+    return idempotent and (outcome.status in _TRANSIENT or outcome.status >= 500)
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how long a server asks to wait (RFC 9110, section 10.2.3; ``retry-after-ms`` is a common extension).
+    """Return the delay that the server asks for (RFC 9110, section 10.2.3; ``retry-after-ms`` is a common extension).
 
-    An HTTP date is taken relative to the answer's own ``Date``, so that clocks need not agree; without one, to this
-    machine's clock.
+    An HTTP date is compared with the ``Date`` of the same response, so that clocks need not agree. Without a ``Date``,
+    it is compared with the local clock.
 
     Args:
-        headers: The header fields of the answer.
+        headers: The header fields of the response.
 
     Returns:
-        Seconds, not negative; None if the server says nothing, or nothing that makes sense.
+        The delay in seconds, at least 0; None if the headers are absent or invalid.
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
     if _NUMBER.fullmatch(milliseconds):
@@ -115,21 +128,21 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "").strip()
     if _NUMBER.fullmatch(value):
         return float(value)
-    then = _timestamp(value)
-    if then is None:
+    retry_time = _timestamp(value)
+    if retry_time is None:
         return None
     now = _timestamp(headers.get("date", ""))
-    return max(0.0, then - (time.time() if now is None else now))
+    return max(0.0, retry_time - (time.time() if now is None else now))
 
 
 def _timestamp(text: str) -> float | None:
-    """Return the POSIX time of an HTTP date in one of the forms of RFC 9110, section 5.6.7, or None."""
+    """Return the POSIX time of an HTTP date (any format of RFC 9110, section 5.6.7), or None if it is invalid."""
     if not text:
         return None
-    from email.utils import parsedate_to_datetime  # here, since few answers hold a date, and it is slow to import
+    from email.utils import parsedate_to_datetime  # slow to import, and rarely needed
 
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()  # asctime's form names no zone
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()  # the asctime format has no zone
