@@ -82,7 +82,7 @@ class RetryPolicy:
         return self.backoff(attempt, random=random)
 
     def backoff(self, attempt: int, *, random: Callable[[], float] = _random.random) -> float:
-        """Return the delay without regard to the server's wishes: exponential backoff with jitter.
+        """Return the exponential backoff with jitter, regardless of any ``Retry-After``.
 
         Args:
             attempt: The number of consecutive failures so far, starting at 1.

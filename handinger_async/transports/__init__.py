@@ -1,8 +1,8 @@
-"""The seam between the session and the network: what one has to write to bring another HTTP client.
+"""The transport protocol: implement it to send requests with another HTTP client.
 
-A transport turns a request into a status, headers and chunks, and decides nothing: timeouts (but the one to connect),
-retries, the meaning of statuses and the size of bodies are the session's. `handinger_async.testing.check_transport`
-tells whether a transport keeps to this page.
+A transport turns a request into a status, headers and chunks, and makes no decisions. Timeouts (except the connect
+timeout), retries, error statuses and body size limits belong to the session. Test a transport of your own with
+`handinger_async.testing.check_transport`.
 """
 
 from typing import Protocol, runtime_checkable
@@ -16,7 +16,7 @@ __all__ = ["StreamedResponse", "Transport"]
 
 @runtime_checkable
 class StreamedResponse(Protocol):
-    """An answer whose head is here and whose body may still be on its way."""
+    """A response whose status and headers have arrived; its body is read in chunks."""
 
     @property
     def status(self) -> int:
@@ -29,47 +29,47 @@ class StreamedResponse(Protocol):
         ...
 
     async def read_chunk(self) -> bytes:
-        """Return the next piece of the body, decompressed, as soon as there is one.
+        """Return the next chunk of the body, decompressed, as soon as it arrives.
 
         Returns:
-            A piece; ``b""`` at the end, and from then on.
+            The chunk; ``b""`` at the end of the body and on every later call.
 
         Raises:
-            APIConnectionError: The body is cut short, or the answer was closed.
+            APIConnectionError: The body is truncated, or the response is closed.
         """
         ...
 
     async def aclose(self) -> None:
-        """Give the connection back if the body was read to its end, else close it.
+        """Release the connection if the body was read to the end, else close it.
 
-        It may be called again, and from any task: one that waits in `read_chunk` then gets an APIConnectionError. It
-        completes even if the task that calls it is cancelled.
+        Can be called more than once, and from any task: a task blocked in `read_chunk` gets an APIConnectionError.
+        Cleanup completes even if the calling task is cancelled.
         """
 
 
 @runtime_checkable
 class Transport(Protocol):
-    """Sends requests, many at a time."""
+    """Sends requests, many of them concurrently."""
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
-        """Send a request and wait for the head of the answer; redirects are not followed.
+        """Send a request and wait for the status and headers of the response. Redirects are not followed.
 
-        If it is cancelled, nothing is left open.
+        If the call is cancelled, no connection is left open.
 
         Args:
-            url: Where to, absolute and percent-encoded; to be sent as it is.
-            request: What to send. Its headers are complete but for those that belong to the connection.
-            connect_timeout: Seconds to wait for a connection; None for no limit.
+            url: The absolute, percent-encoded URL, to be sent unchanged.
+            request: The request. Its headers are complete, except those that describe the connection.
+            connect_timeout: The maximum time to establish a connection in seconds; None for no limit.
 
         Returns:
-            The answer; the caller closes it.
+            The response; the caller closes it.
 
         Raises:
-            APITimeoutError: There was no connection in time.
-            APIConnectionError: There is no answer. Its ``request_sent`` is False only if the request cannot have
-                reached the server.
+            APITimeoutError: No connection was established in time.
+            APIConnectionError: No response arrived. ``request_sent`` is False only if the request cannot have reached
+                the server.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close all connections; it may be called again."""
+        """Close all connections. Can be called more than once."""

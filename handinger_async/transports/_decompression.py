@@ -1,4 +1,4 @@
-"""Bodies that come compressed, piece by piece, in bounded memory, and never cut short unnoticed."""
+"""Decompress response bodies chunk by chunk, in bounded memory, and detect truncated ones."""
 
 from __future__ import annotations
 
@@ -9,87 +9,87 @@ from . import StreamedResponse
 
 __all__ = ["ACCEPT_ENCODING", "DecompressedResponse", "Decompressor"]
 
-#: What to ask servers for: what `Decompressor` knows.
+#: The Accept-Encoding of requests: the encodings that `Decompressor` supports.
 ACCEPT_ENCODING = "gzip, deflate"
 
-#: The most bytes that come out at a time: a megabyte can hold a gigabyte.
-_PIECE = 2**18
+#: Bytes. The maximum size of a decompressed chunk: a compressed megabyte can expand to a gigabyte.
+_CHUNK_SIZE = 2**18
 
 
 class Decompressor:
-    """Decompresses a body: `feed` it, and take what `next` returns until there is no more.
+    """Incremental decompressor: call `feed` with a chunk, then `next` until it returns ``b""``.
 
     Args:
-        encoding: The value of its Content-Encoding, which is not empty.
+        encoding: The value of Content-Encoding, not empty.
 
     Raises:
-        APIConnectionError: It is compressed in a way that it was not asked for.
+        APIConnectionError: The encoding is not supported.
     """
 
     def __init__(self, encoding: str) -> None:
         self._name = encoding.strip().lower()
         if self._name not in ("gzip", "x-gzip", "deflate", "identity"):
-            raise APIConnectionError(f"The body is encoded in a way that was not asked for: {shorten(encoding, 60)}.")
+            raise APIConnectionError(f"unsupported Content-Encoding: {shorten(encoding, 60)}")
         self._pending = b""
         self._more = False
         self._members = False
         self._stream: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece of the compressed body."""
+        """Add the next chunk of the compressed body."""
         self._pending += data
 
     def next(self) -> bytes:
-        """Return the next piece of the body, ``b""`` if more must be fed first.
+        """Return the next chunk of the body, or ``b""`` if more input is needed.
 
         Raises:
-            APIConnectionError: This is not what it is said to be.
+            APIConnectionError: The body is not valid in its encoding.
         """
         if self._name == "identity":
-            piece, self._pending = self._pending, b""
-            return piece
+            chunk, self._pending = self._pending, b""
+            return chunk
         while self._pending or self._more:
             if self._stream is None and self._members:
-                self._pending = self._pending.lstrip(b"\0")  # padding between members, or behind the last
+                self._pending = self._pending.lstrip(b"\0")  # padding between members or after the last one
                 if not self._pending:
                     break
             stream = self._stream = self._stream or self._begin()
             try:
-                piece = stream.decompress(self._pending, _PIECE)
+                chunk = stream.decompress(self._pending, _CHUNK_SIZE)
             except zlib.error as error:
-                raise APIConnectionError(f"The body cannot be decompressed: {error}.") from None
+                raise APIConnectionError(f"the body cannot be decompressed: {error}") from None
             self._pending = stream.unconsumed_tail
-            self._more = len(piece) == _PIECE
+            self._more = len(chunk) == _CHUNK_SIZE
             if stream.eof and self._name != "deflate":  # another member may follow (RFC 1952, section 2.2)
                 self._pending = stream.unused_data
                 self._members, self._more, self._stream = True, False, None
-            if piece:
-                return piece
+            if chunk:
+                return chunk
         return b""
 
     def finish(self) -> None:
         """Check that the body is complete.
 
         Raises:
-            APIConnectionError: It is not.
+            APIConnectionError: The body is truncated.
         """
         if self._stream is not None and not self._stream.eof:
-            raise APIConnectionError("The body ended before what is compressed in it did.")
+            raise APIConnectionError("the compressed body is truncated")
 
     def _begin(self) -> zlib._Decompress:
         if self._name != "deflate":
             return zlib.decompressobj(zlib.MAX_WBITS | 16)
-        # "Deflate" (RFC 9110, section 8.4.1.2) begins with a header of two bytes (RFC 1950), of which the first ends
-        # in 8; some servers leave it out.
+        # "deflate" (RFC 9110, section 8.4.1.2) starts with a header of two bytes (RFC 1950): the low half of the first
+        # is 8. Some servers omit the header.
         return zlib.decompressobj(zlib.MAX_WBITS if self._pending[0] & 0x0F == 8 else -zlib.MAX_WBITS)
 
 
 class DecompressedResponse:
-    """An answer whose body is decompressed on its way.
+    """A response that decompresses its body while it is read.
 
     Args:
-        compressed: The answer as it comes.
-        encoding: Its Content-Encoding, which is not empty.
+        compressed: The response as received.
+        encoding: The value of its Content-Encoding, not empty.
     """
 
     def __init__(self, compressed: StreamedResponse, encoding: str) -> None:
@@ -101,7 +101,7 @@ class DecompressedResponse:
         self.aclose = compressed.aclose
 
     async def read_chunk(self) -> bytes:
-        """Return the next piece of the body; see `StreamedResponse.read_chunk`."""
+        """Return the next chunk of the body; see `StreamedResponse.read_chunk`."""
         if self._decompressor is None:
             self._decompressor = Decompressor(self._encoding)
         while not (chunk := self._decompressor.next()):

@@ -1,4 +1,4 @@
-"""Which proxy to go through, and how to be let through it."""
+"""Proxy selection and authentication."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Proxy(NamedTuple):
     """A proxy.
 
     Args:
-        url: Where it is, without a user or a password.
-        headers: What lets us through.
+        url: The proxy's URL, without credentials.
+        headers: The Proxy-Authorization header, if any.
     """
 
     url: URL
@@ -28,14 +28,17 @@ class Proxy(NamedTuple):
 
 
 def check_proxy(proxy: object, name: str) -> Proxy:
-    """Take apart the URL of a proxy, or say what is wrong with it; a password in it is not repeated.
+    """Parse the URL of a proxy. The error message never contains its credentials.
 
     Args:
-        proxy: The URL, which may hold a user and a password.
-        name: What to call it.
+        proxy: The URL, with or without a user and password.
+        name: The name of the setting, for the error message.
+
+    Returns:
+        The proxy, with the credentials moved to its headers.
 
     Raises:
-        ConfigurationError: It is no such URL.
+        ConfigurationError: It is not an absolute http or https URL.
     """
     with suppress(ValueError, TypeError):
         url = URL(proxy)  # type: ignore[arg-type]
@@ -48,13 +51,13 @@ def check_proxy(proxy: object, name: str) -> Proxy:
 
 
 def proxy_from_environment(url: URL) -> Proxy | None:
-    """Return the proxy that the environment names for ``url``: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+    """Return the proxy for ``url`` according to HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, or None.
 
     Raises:
-        ConfigurationError: It names one that cannot be used.
+        ConfigurationError: The proxy's URL is invalid.
     """
-    known = urllib.request.getproxies()
-    proxy = known.get(url.scheme) or known.get("all")
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
     if proxy is None or urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
         return None
     return check_proxy(proxy, "the proxy in the environment")

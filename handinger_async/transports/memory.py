@@ -1,4 +1,4 @@
-"""A transport without a network: requests are answered by a function."""
+"""In-memory transport: passes requests to a handler function, without a network."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..errors import APIConnectionError
 from ..http import Headers, Request, Response
 from . import StreamedResponse
 
-__all__ = ["Answer", "Chunks", "Handler", "MemoryTransport", "StreamingResponse"]
+__all__ = ["Chunks", "Handler", "HandlerResult", "MemoryTransport", "StreamingResponse"]
 
 Chunks: TypeAlias = Iterable[bytes] | AsyncIterable[bytes]
 
 
 @attrs.frozen
 class StreamingResponse:
-    """An answer whose body comes in chunks.
+    """A handler's response with a body in chunks.
 
     Args:
         status: The status code.
         headers: The header fields.
-        chunks: The pieces of the body, each delivered as it is. What is raised in between cuts the body short.
+        chunks: The chunks of the body, delivered unchanged. An exception raised by the iterator truncates the body.
     """
 
     status: int
@@ -35,111 +35,110 @@ class StreamingResponse:
     chunks: Chunks
 
 
-Answer: TypeAlias = Response | StreamingResponse | Chunks
-Handler: TypeAlias = Callable[[Request], Answer | Awaitable[Answer]]
+HandlerResult: TypeAlias = Response | StreamingResponse | Chunks
+Handler: TypeAlias = Callable[[Request], HandlerResult | Awaitable[HandlerResult]]
 
 
-async def ask(handler: Handler, request: Request) -> StreamingResponse:
-    """Return what a handler answers, in the one form that covers all others; a body that is complete is a list."""
-    answer = handler(request)
-    if inspect.isawaitable(answer):
-        answer = await answer
-    if isinstance(answer, Response):
-        return StreamingResponse(answer.status, answer.headers, [answer.body])
-    if isinstance(answer, StreamingResponse):
-        return answer
+async def call_handler(handler: Handler, request: Request) -> StreamingResponse:
+    """Call a handler and convert its result to a `StreamingResponse`; the chunks of a complete body are a list."""
+    result = handler(request)
+    if inspect.isawaitable(result):
+        result = await result
+    if isinstance(result, Response):
+        return StreamingResponse(result.status, result.headers, [result.body])
+    if isinstance(result, StreamingResponse):
+        return result
     content_type = request.headers.get("accept", "application/octet-stream")
-    return StreamingResponse(200, Headers({"Content-Type": content_type}), answer)
+    return StreamingResponse(200, Headers({"Content-Type": content_type}), result)
 
 
 class MemoryTransport:
-    """Hands every request to a function.
+    """Passes every request to a handler function.
 
     Args:
-        handler: Takes a `Request`, with its target as it would be on the wire and all its headers. Returns a
-            `Response`, a `StreamingResponse`, or just an iterable or async iterable of chunks (then the status is 200
-            and the content type what the request accepts); or an awaitable of one of these. An APIConnectionError that
-            it raises is what the client sees; whatever else it raises is a mistake of the handler's, and comes through
-            as it is.
+        handler: Takes a `Request` with its target as on the wire and all its headers. Returns a `Response`, a
+            `StreamingResponse`, an iterable or async iterable of chunks (with status 200 and the content type that the
+            request accepts), or an awaitable of one of these. An APIConnectionError raised by the handler counts as a
+            network error; any other exception counts as a bug in the handler and propagates unchanged.
     """
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._open: WeakSet[_MemoryResponse] = WeakSet()
+        self._open_responses: WeakSet[_MemoryResponse] = WeakSet()
         self._closed = False
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
-        """Ask the handler; see `Transport.open`."""
+        """Call the handler; see `Transport.open`."""
         if self._closed:
-            raise APIConnectionError("The transport is closed.", request_sent=False)
-        response = _MemoryResponse(await ask(self._handler, request), self._open)
-        self._open.add(response)
+            raise APIConnectionError("the transport is closed", request_sent=False)
+        response = _MemoryResponse(await call_handler(self._handler, request), self._open_responses)
+        self._open_responses.add(response)
         return response
 
     async def aclose(self) -> None:
-        """Close the answers that are still open, and refuse further requests."""
+        """Close all open responses, and refuse further requests."""
         self._closed = True
-        for response in list(self._open):
+        for response in list(self._open_responses):
             await response.aclose()
 
 
 class _MemoryResponse:
-    def __init__(self, answer: StreamingResponse, siblings: WeakSet[_MemoryResponse]) -> None:
-        self.status = answer.status
-        self.headers = answer.headers
-        chunks = answer.chunks
+    def __init__(self, response: StreamingResponse, open_responses: WeakSet[_MemoryResponse]) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        chunks = response.chunks
         self._chunks: Iterator[bytes] | AsyncIterator[bytes] = (
             aiter(chunks) if isinstance(chunks, AsyncIterable) else iter(chunks)
         )
-        self._siblings = siblings
-        self._step: asyncio.Task[bytes | None] | None = None
-        self._finish: asyncio.Task[None] | None = None
+        self._open_responses = open_responses
+        self._reading: asyncio.Task[bytes | None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._closed = False
 
     async def read_chunk(self) -> bytes:
         while not self._closed:
             if isinstance(self._chunks, AsyncIterator):
-                chunk = await self._take(self._chunks)
+                chunk = await self._read(self._chunks)
             else:
                 chunk = next(self._chunks, None)
             if chunk is None:
                 return b""
-            if chunk:  # an empty piece would read as the end
+            if chunk:  # an empty chunk would signal the end of the body
                 return chunk
-        raise APIConnectionError("The answer was closed.")
+        raise APIConnectionError("the response is closed")
 
-    async def _take(self, chunks: AsyncIterator[bytes]) -> bytes | None:
-        """Take a step in a task of its own: `aclose` can cancel it, and a reader that is cancelled loses nothing."""
-        if self._step is None:
-            self._step = asyncio.ensure_future(_next(chunks))
-        step = self._step
-        await asyncio.wait((step,))
-        self._step = None
-        if step.cancelled():
-            raise APIConnectionError("The answer was closed.")
-        return step.result()
+    async def _read(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+        """Read a chunk in a separate task: `aclose` can cancel it, and a cancelled reader does not lose the chunk."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(_next(chunks))
+        reading = self._reading
+        await asyncio.wait((reading,))
+        self._reading = None
+        if reading.cancelled():
+            raise APIConnectionError("the response is closed")
+        return reading.result()
 
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
-            self._siblings.discard(self)
+            self._open_responses.discard(self)
             if isinstance(self._chunks, AsyncIterator):
-                self._finish = asyncio.ensure_future(self._close_chunks(self._chunks))
+                self._closing = asyncio.ensure_future(self._close_chunks(self._chunks))
             elif (close := getattr(self._chunks, "close", None)) is not None:
                 close()
         cancelled: asyncio.CancelledError | None = None
-        while self._finish is not None and not self._finish.done():
+        while self._closing is not None and not self._closing.done():
             try:
-                await asyncio.wait((self._finish,))
+                await asyncio.wait((self._closing,))
             except asyncio.CancelledError as error:
-                cancelled = error  # what has begun is finished first
+                cancelled = error  # re-raised once the cleanup is complete
         if cancelled is not None:
             raise cancelled
 
     async def _close_chunks(self, chunks: AsyncIterator[bytes]) -> None:
-        if self._step is not None:
-            self._step.cancel()
-            await asyncio.wait((self._step,))
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait((self._reading,))
         if (close := getattr(chunks, "aclose", None)) is not None:
             await close()
 
