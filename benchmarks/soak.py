@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import random
-import socket
-import struct
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from handinger_async import (
@@ -32,164 +26,11 @@ from handinger_async import (
     Timeouts,
 )
 
+from ._faulty_server import EVENTS, FaultyServer
+
 SECONDS = 40.0
 SEED = 20260101
 CALLERS = 40
-
-WORKER = {
-    "id": "w",
-    "error": None,
-    "files": [],
-    "incomplete_details": None,
-    "messages": [],
-    "metadata": {},
-    "object": "worker",
-    "output": [],
-    "output_text": "",
-    "running": False,
-    "sources": [],
-    "status": "completed",
-}
-FAULTS = ("drop", "reset", "garbage", "half a head", "half a body", "503", "429", "slow", "silent")
-EVENTS = 20
-
-
-# The server ##########################################################################################################
-
-
-class FaultyServer:
-    """A service on a thread and an event loop of its own, so that tasks in the client's loop can be counted.
-
-    Args:
-        seed: Seed of the choice of requests that fail, and of their faults.
-        faults: The share of requests that fail.
-    """
-
-    def __init__(self, seed: int, faults: float = 0.3) -> None:
-        self._random = random.Random(seed)
-        self._share = faults
-        self.made: Counter[str] = Counter()
-        self.faults: Counter[str] = Counter()
-        self.requests = 0
-        self.open = 0
-        self.url = ""
-
-    @contextmanager
-    def running(self) -> Iterator[FaultyServer]:
-        """Serve until the block exits."""
-        ready = threading.Event()
-        loop = asyncio.new_event_loop()
-        stop = asyncio.Event()
-
-        async def main() -> None:
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            ready.set()
-            async with server:
-                await stop.wait()
-
-        def serve() -> None:
-            try:
-                loop.run_until_complete(main())
-            finally:
-                loop.close()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        ready.wait(60)
-        try:
-            yield self
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join(60)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open += 1
-        try:
-            while not writer.is_closing():
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                method, target, _ = head.split(" ", 2)
-                fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-                body = await reader.readexactly(int(fields.get("content-length", 0)))
-                self.requests += 1
-                await self._respond(method, target, fields, body, reader, writer)
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self.open -= 1
-            writer.close()
-
-    async def _respond(
-        self,
-        method: str,
-        target: str,
-        fields: dict[str, str],
-        body: bytes,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        random_ = self._random
-        fault = random_.choice(FAULTS) if random_.random() < self._share else ""
-        if fault:
-            self.faults[fault] += 1
-        if fault in ("429", "503"):  # these prove that nothing happened
-            writer.write(f"HTTP/1.1 {fault} No\r\nRetry-After: 0.01\r\nContent-Length: 0\r\n\r\n".encode())
-            return
-        name = json.loads(body)["input"] if body else target.rpartition("/")[2]
-        if method == "POST" and fields.get("idempotency-key", "") not in self.made:
-            self.made[fields.get("idempotency-key", name)] += 1
-        if fault == "slow":
-            await asyncio.sleep(random_.random() * 0.05)
-        elif fault == "silent":
-            for _ in range(3000 if random_.random() < 0.1 else 20):
-                if reader.at_eof() or reader.exception() is not None:
-                    return
-                await asyncio.sleep(0.01)
-        elif fault == "reset":
-            _reset(writer)
-        elif fault == "drop":
-            writer.close()
-        elif fault in ("garbage", "half a head"):
-            writer.write(b"\0garbage\r\n\r\n" if fault == "garbage" else b"HTTP/1.1 200 OK\r\nContent-")
-            writer.close()
-        if writer.is_closing():
-            return
-        if "event-stream" in fields.get("accept", ""):
-            await self._stream(int(fields.get("last-event-id", 0)), fault, writer)
-            return
-        kind = "octet-stream" if "/files/" in target else "json"
-        data = (b"x" * 100_000) if kind == "octet-stream" else json.dumps(WORKER | {"id": name}).encode()
-        writer.write(
-            f"HTTP/1.1 200 OK\r\nContent-Type: application/{kind}\r\nContent-Length: {len(data)}\r\n\r\n".encode()
-        )
-        writer.write(data[: len(data) // 2] if fault == "half a body" else data)
-        if fault == "half a body":
-            await writer.drain()
-            writer.close()
-
-    async def _stream(self, last: int, fault: str, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for number in range(last + 1, EVENTS + 1):
-            if writer.is_closing():
-                return
-            event = b"id: %d\ndata: %d\n\n" % (number, number)
-            writer.write(b"%x\r\n%s\r\n" % (len(event), event))
-            if fault == "half a body" and number == (last + EVENTS) // 2 + 1:
-                await writer.drain()
-                writer.close()
-                return
-            if number % 8 == 0:
-                await asyncio.sleep(0)
-        writer.write(b"0\r\n\r\n")
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
-
-
-# The callers #########################################################################################################
 
 
 class Record:
@@ -243,11 +84,11 @@ async def call(session: Session, number: int, random_: random.Random, record: Re
             record.creates[name] = outcome
 
 
-async def caller(session: Session, seed: int, end: float, record: Record) -> None:
-    """Make one call after another, and cancel some of them."""
+async def caller(session: Session, seed: int, end: float, record: Record, min_calls: int = 0) -> None:
+    """Make one call after another until ``end``, at least ``min_calls``, and cancel some of them."""
     random_ = random.Random(seed)
     number = seed * 1_000_000
-    while number < seed * 1_000_000 + least or time.monotonic() < end:
+    while number < seed * 1_000_000 + min_calls or time.monotonic() < end:
         number += 1
         task = asyncio.create_task(call(session, number, random_, record))
         if random_.random() < 0.15:
@@ -261,13 +102,16 @@ async def caller(session: Session, seed: int, end: float, record: Record) -> Non
             raise error
 
 
-async def soak(seconds: float = SECONDS, seed: int = SEED, callers: int = CALLERS) -> dict[str, Any]:
+async def soak(
+    seconds: float = SECONDS, seed: int = SEED, callers: int = CALLERS, min_calls: int = 0
+) -> dict[str, Any]:
     """Run the soak.
 
     Args:
         seconds: The duration.
         seed: Seed of the random choices; timing still varies.
         callers: The number of tasks that share the session.
+        min_calls: The number of calls that each task makes in each quarter, however long they take.
 
     Returns:
         The counts.
@@ -290,7 +134,7 @@ async def soak(seconds: float = SECONDS, seed: int = SEED, callers: int = CALLER
                 end = time.monotonic() + seconds / 4
                 async with asyncio.TaskGroup() as group:
                     for index in range(callers):
-                        group.create_task(caller(session, seed + part * callers + index, end, record))
+                        group.create_task(caller(session, seed + part * callers + index, end, record, min_calls))
                 gc.collect()
                 memory.append(_resident())
         gc.collect()
@@ -329,9 +173,9 @@ def _reconcile(record: Record, server: FaultyServer) -> None:
 
 
 def _received_at_most(record: Record, server: FaultyServer) -> int:
-    """Return the requests that the server received, with those that a cancellation or a drop may have kept from it."""
+    """Return the requests received, and those that a cancellation, a timeout or a drop may have kept from it."""
     cancelled = sum(count for name, count in record.outcomes.items() if name.endswith("cancelled"))
-    return server.requests + cancelled + server.faults["drop"]
+    return server.requests + cancelled + record.timed_out + server.faults["drop"]
 
 
 def _resident() -> int:

@@ -7,16 +7,17 @@
     async with Session() as session:
         worker = await session.workers.create(input="What's the weather today in Barcelona?")
 
-The names below are imported when they are first used: importing this package costs next to nothing.
+The names below are imported on first use, so that importing this package costs next to nothing.
 """
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing's own would cost the import of typing
 if TYPE_CHECKING:
     from . import operations
-    from .calls import Attempt, Timeouts
-    from .codec import to_dict, to_json
+    from ._asyncio.attempts import Attempt
+    from ._asyncio.options import Timeouts
+    from ._converter import to_dict, to_json
     from .errors import (
         APIConnectionError,
         APIError,
@@ -118,32 +119,70 @@ __all__ = [
     "to_json",
 ]
 
+#: The module that defines each public name.
 _HOMES = {
-    "Attempt": "calls",
+    "APIConnectionError": "errors",
+    "APIError": "errors",
+    "APIResponseValidationError": "errors",
+    "APIStatusError": "errors",
+    "APITimeoutError": "errors",
+    "Attempt": "_asyncio.attempts",
+    "AuthenticationError": "errors",
+    "BadRequestError": "errors",
+    "Budget": "models.schedules",
+    "ConfigurationError": "errors",
+    "ConflictError": "errors",
+    "Costs": "models.workers",
+    "CronWhen": "models.schedules",
+    "CronWorkerSchedule": "models.schedules",
+    "DelayedWhen": "models.schedules",
+    "DelayedWorkerSchedule": "models.schedules",
     "EventParser": "sse",
-    "EventStream": "streams",
+    "EventStream": "_asyncio.events",
+    "EventTooLargeError": "errors",
     "Exchange": "session",
-    "FileDownload": "streams",
+    "File": "models.workers",
+    "FileDownload": "_asyncio.downloads",
+    "HandingerError": "errors",
+    "InternalServerError": "errors",
+    "IntervalWhen": "models.schedules",
+    "IntervalWorkerSchedule": "models.schedules",
+    "NotFoundError": "errors",
+    "Output": "models.workers",
+    "OutputContent": "models.workers",
+    "PermissionDeniedError": "errors",
+    "RateLimitError": "errors",
     "RetryPolicy": "retry",
+    "ScheduleCancelResponse": "models.schedules",
+    "ScheduleListResponse": "models.schedules",
+    "ScheduledWhen": "models.schedules",
+    "ScheduledWorkerSchedule": "models.schedules",
     "ServerSentEvent": "sse",
     "Session": "session",
-    "Timeouts": "calls",
+    "Source": "models.workers",
+    "StreamInterruptedError": "errors",
+    "Timeouts": "_asyncio.options",
+    "UnknownWorkerSchedule": "models.schedules",
+    "UnprocessableEntityError": "errors",
+    "Usage": "models.workers",
+    "When": "models.schedules",
+    "Worker": "models.workers",
+    "WorkerSchedule": "models.schedules",
     "encode_event": "sse",
-    "to_dict": "codec",
-    "to_json": "codec",
+    "to_dict": "_converter",
+    "to_json": "_converter",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from the module that it lives in (PEP 562)."""
+    """Import a public name from the module that defines it (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     if name == "operations":
         return import_module(".operations", __name__)
-    home = _HOMES.get(name) or ("errors" if name.endswith("Error") else "models")
-    value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
+    value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     return value
 
 

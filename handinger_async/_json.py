@@ -1,8 +1,8 @@
-"""JSON bytes to values and back: with orjson where it is installed, and with the same results where it is not.
+"""JSON bytes to values and back, with orjson if it is installed and with the same results without it.
 
-The two parsers differ at the edges, so each edge is decided once, here: the constants ``NaN`` and ``Infinity`` and
-numbers beyond a double are refused; integers beyond 64 bits become floats; lone surrogates (half an emoji, cut by a
-server that counts UTF-16 units) are kept; a leading byte order mark is passed over.
+The two parsers differ in rare cases, which are decided here: the constants ``NaN`` and ``Infinity`` and numbers beyond
+a double are refused; integers beyond 64 bits become floats; lone surrogates (half an emoji, truncated by a server that
+counts UTF-16 units) are kept; a leading byte order mark is skipped.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from datetime import date
 from enum import Enum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
@@ -40,7 +40,7 @@ def loads(data: bytes) -> Any:
         try:
             return orjson.loads(data)
         except ValueError:
-            pass  # the slower parser has the last word: it takes lone surrogates, and words its errors alike
+            pass  # json decides: it accepts lone surrogates, and its error messages do not depend on orjson
     try:
         return _DECODER.decode(str(data, "utf-8").removeprefix("\ufeff"))
     except RecursionError:
@@ -48,29 +48,29 @@ def loads(data: bytes) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Write ``value`` as compact JSON in UTF-8, non-ASCII characters as they are.
+    """Encode ``value`` as compact JSON in UTF-8, without escapes for non-ASCII characters.
 
     Args:
-        value: What JSON knows, and dates (ISO 8601), enum members (their value) and UUIDs.
+        value: JSON types; also dates (encoded in ISO 8601), enum members (their value) and UUIDs.
 
     Returns:
         The document.
 
     Raises:
-        TypeError: ``value`` holds something else.
-        ValueError: ``value`` holds NaN or an infinity, or itself.
+        TypeError: ``value`` contains another type.
+        ValueError: ``value`` contains NaN, an infinity, or itself.
     """
     if orjson is not None:
         try:
             data = orjson.dumps(value, _default, _PASSTHROUGH)
         except TypeError:
-            pass  # integers beyond 64 bits, lone surrogates, keys that are not strings: the slower one takes them
+            pass  # json accepts integers beyond 64 bits, lone surrogates, and keys that are not strings
         else:
-            if b"null" not in data:  # orjson writes NaN as null, without a word
+            if b"null" not in data:  # orjson encodes NaN as null without an error
                 return data
     try:
         return _ENCODER.encode(value).encode()
-    except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
+    except UnicodeEncodeError:  # a lone surrogate needs an escape
         return _ASCII_ENCODER.encode(value).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None

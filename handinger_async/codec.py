@@ -19,11 +19,16 @@ from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+import attrs
+
+from ._converter import structure, to_dict, to_json, unstructure, wire_name
+from ._hooks import describe
 from ._json import dumps, loads
-from .converter import describe, structure, to_dict, to_json, unstructure
-from .errors import APIResponseValidationError, ConfigurationError, shorten, status_error_class
-from .http import Headers, Request, Response, is_plain, new_request
-from .operations import BINARY, EVENT_STREAM, HOLE, JSON, OPERATIONS, Operation
+from .errors import APIError, APIResponseValidationError, ConfigurationError, shorten, status_error_class
+from .http import BINARY, EVENT_STREAM, JSON, Headers, Request, Response, is_ascii_identifier
+from .models import UNSET
+from .operations import OPERATIONS, PATH_PARAMETER, Operation
+from .resume import check_event_stream
 from .retry import parse_retry_after
 from .sse import EventParser, ServerSentEvent, encode_event
 
@@ -32,28 +37,28 @@ __all__ = ["decode_request", "decode_response", "encode_request", "encode_respon
 R = TypeVar("R")
 
 
-# The client's direction ###############################################################################################
+# Client direction #####################################################################################################
 
-#: What stands unescaped in a segment beside letters, digits and ``-._~``: the rest of RFC 3986's pchar.
+#: Characters of a path segment that need no percent-encoding, beside letters, digits and ``-._~`` (RFC 3986, pchar).
 _SAFE = "!$&'()*+,;=:@"
 
-#: The header fields of a request by what it accepts, without a body and with one: checked and merged once.
-_BARE = {accept: Headers({"Accept": accept}) for accept in (JSON, EVENT_STREAM, BINARY)}
-_WITH_JSON = {accept: headers | {"Content-Type": JSON} for accept, headers in _BARE.items()}
+#: The headers of a request by media type of the response, without and with a JSON body.
+_HEADERS = {accept: Headers({"Accept": accept}) for accept in (JSON, EVENT_STREAM, BINARY)}
+_JSON_HEADERS = {accept: headers | {"Content-Type": JSON} for accept, headers in _HEADERS.items()}
 
 
 @cache
-def _holes(path: str) -> list[tuple[str, str, str]]:
-    """Return each hole in the path of a route, the field that fills it, and what stands unescaped there."""
-    return [(hole[0], hole[1], _SAFE + "/" if hole[2] else _SAFE) for hole in HOLE.finditer(path)]
+def _placeholders(path: str) -> list[tuple[str, str, str]]:
+    """Return the path parameters of a route: placeholder, field, and the characters left unescaped."""
+    return [(found[0], found[1], _SAFE + "/" if found[2] else _SAFE) for found in PATH_PARAMETER.finditer(path)]
 
 
-def _fill(operation: Operation[Any]) -> str:
+def _path(operation: Operation[Any]) -> str:
     path = operation.route.path
-    for hole, name, safe in _holes(path):
+    for placeholder, name, safe in _placeholders(path):
         text = getattr(operation, name)
-        # What is filled in has no braces, so it is not taken for a hole.
-        path = path.replace(hole, text if is_plain(text) else quote(text, safe=safe))
+        # Percent-encoding escapes braces, so a value cannot be mistaken for a placeholder.
+        path = path.replace(placeholder, text if is_ascii_identifier(text) else quote(text, safe=safe))
     return path
 
 
@@ -62,69 +67,66 @@ def _query_value(value: Any) -> str:
 
 
 def to_query(fields: Mapping[str, Any]) -> str:
-    """Return ``fields`` as the query of a URL, percent-encoded; booleans are ``true`` and ``false``, None is left out.
+    """Return ``fields`` as a percent-encoded query. Booleans become ``true`` and ``false``; None is left out.
 
     Raises:
-        ConfigurationError: It is no mapping, or holds half a surrogate pair.
+        ConfigurationError: ``fields`` is not a mapping, or contains a lone surrogate.
     """
     if not isinstance(fields, Mapping):
         raise ConfigurationError(f"query must be a mapping, not {type(fields).__name__}")
     try:
         return urlencode([(name, _query_value(value)) for name, value in fields.items() if value is not None])
     except UnicodeEncodeError:
-        raise ConfigurationError("query holds half a surrogate pair, which UTF-8 cannot carry") from None
+        raise ConfigurationError("query contains a lone surrogate, which UTF-8 cannot encode") from None
 
 
 def encode_request(operation: Operation[Any]) -> Request:
-    """Return the request that performs an operation.
+    """Encode an operation as a request.
 
     Args:
         operation: The operation.
 
     Returns:
-        The request, without authentication: `handinger_async.http.Endpoint` adds it.
+        The request, without host and credentials: `handinger_async.http.Endpoint` adds them.
     """
-    target = _fill(operation)
+    route, accept = operation.route, operation.accept
+    target = _path(operation)
     fields = unstructure(operation)
-    method, accept = operation.route.method, operation.accept
-    if method == "POST":
-        return new_request("POST", target, _WITH_JSON[accept], dumps(fields))
+    if route.has_body:
+        return Request(route.method, target, _JSON_HEADERS[accept], dumps(fields))
     if query := to_query(fields) if fields else "":
         target = f"{target}?{query}"
-    return new_request(method, target, _BARE[accept], b"")
+    return Request(route.method, target, _HEADERS[accept])
 
 
 def decode_response(operation: Operation[R], response: Response) -> R:
-    """Return what an operation was answered.
+    """Decode the response to an operation.
 
     Args:
         operation: The operation that was sent.
-        response: The whole answer.
+        response: The complete response.
 
     Returns:
         The result: a model, ``str`` for an e-mail address, ``bytes`` for a file, a list of events for a stream.
 
     Raises:
         APIStatusError: The status is not 2xx.
-        APIResponseValidationError: The status is, but the body cannot be read.
+        APIResponseValidationError: The status is 2xx, but the body cannot be decoded.
     """
-    if not 200 <= response.status < 300:
-        raise_for_status(response, _call(operation))
     try:
+        raise_for_status(response)
         return _decode_body(operation, response)  # type: ignore[no-any-return]
-    except APIResponseValidationError as error:
-        error.response, error.call = response, _call(operation)
+    except APIError as error:
+        if isinstance(error, APIResponseValidationError):
+            error.response = response
+        error.add_context(f"{operation.route.method} {_path(operation)}")
         raise
 
 
-def _call(operation: Operation[Any]) -> str:
-    return f"{operation.route.method} {_fill(operation)}"
-
-
 def _decode_body(operation: Operation[Any], response: Response) -> Any:
-    if operation.streams:
+    if operation.accept == EVENT_STREAM:
         return _decode_events(response)
-    if operation.route.returns is bytes:
+    if operation.accept == BINARY:
         return response.body
     if operation.route.returns is str:
         return _decode_email(response)
@@ -133,7 +135,7 @@ def _decode_body(operation: Operation[Any], response: Response) -> Any:
 
 def _decode_json(response: Response) -> Any:
     if not response.body.strip():
-        raise APIResponseValidationError("the body is empty, where JSON was expected")
+        raise APIResponseValidationError("the body is empty instead of JSON")
     try:
         return loads(response.body)
     except ValueError as error:
@@ -143,7 +145,7 @@ def _decode_json(response: Response) -> Any:
 
 
 def _decode_email(response: Response) -> str:
-    """Return the address, which is a JSON string, or plain text from a service that sends it bare."""
+    """Return the address: a JSON string, or plain text from a service that sends it without quotes."""
     try:
         address = _decode_json(response)
     except APIResponseValidationError:
@@ -166,27 +168,15 @@ def _decode_events(response: Response) -> list[ServerSentEvent]:
     events = parser.feed(response.body)
     if parser.truncated:
         raise APIResponseValidationError("the stream ends in the middle of an event")
-    parser.close()  # raises what was due after events that were complete
+    parser.close()  # raises the error of an event that was too large, after the events before it
     return events
 
 
-def check_event_stream(response: Response) -> None:
-    """Refuse a 2xx that is no stream of events; a 204 is one that has ended (HTML, section 9.2.2).
-
-    Raises:
-        APIResponseValidationError: The content type is another.
-    """
-    if response.status != 204 and response.media_type != EVENT_STREAM:
-        found = shorten(response.media_type or "no content type", 60)
-        raise APIResponseValidationError(f"the answer is {found}, not {EVENT_STREAM}", response=response)
-
-
-def raise_for_status(response: Response, call: str) -> None:
-    """Raise the error that an answer stands for, if it stands for one.
+def raise_for_status(response: Response) -> None:
+    """Raise the exception for an error status.
 
     Args:
-        response: The answer.
-        call: What was asked: ``"GET /api/workers/w1"``.
+        response: The response.
 
     Raises:
         APIStatusError: The status is not 2xx.
@@ -195,23 +185,21 @@ def raise_for_status(response: Response, call: str) -> None:
         return
     body = _error_body(response)
     message, code = _error_message(body)
-    error = status_error_class(response.status)(
+    raise status_error_class(response.status)(
         shorten(message),
         response=response,
         body=body,
         code=code,
         retry_after=parse_retry_after(response.headers),
     )
-    error.call = call
-    raise error
 
 
-#: `copy.deepcopy` takes two of the interpreter's 1000 frames a level.
-_DEEPEST_ERROR_BODY = 100
+#: Levels. `copy.deepcopy` uses two of the interpreter's 1000 frames for each.
+_MAX_ERROR_DEPTH = 100
 
 
 def _error_body(response: Response) -> Any:
-    """Return what an error says: its JSON, else its text, else None."""
+    """Return the body of an error: its JSON, else its text, else None."""
     text = response.body.decode("utf-8-sig", errors="replace").strip() or None
     try:
         body = loads(response.body)
@@ -221,9 +209,9 @@ def _error_body(response: Response) -> Any:
 
 
 def _is_deep(body: Any) -> bool:
-    """Whether ``body`` is nested so deeply that an error which holds it could not be copied or pickled."""
+    """Return True if an exception with this body could not be copied or pickled, for its depth."""
     level = [body]
-    for _ in range(_DEEPEST_ERROR_BODY):
+    for _ in range(_MAX_ERROR_DEPTH):
         level = [
             item
             for holder in level
@@ -252,22 +240,22 @@ def _error_message(body: Any) -> tuple[str, str | None]:
 
 
 def quote_body(response: Response) -> str:
-    """Return the beginning of a body, for an error message."""
+    """Return the beginning of a body for an error message."""
     return repr(shorten(response.body[:1000].decode(errors="replace"), 120))
 
 
-# The service's direction ##############################################################################################
+# Service direction ####################################################################################################
 
 
 @cache
 def _path_pattern(path: str) -> re.Pattern[str]:
-    """Return what matches the paths of a route; no segment of them is empty, but perhaps in a ``{hole...}``."""
-    pattern = HOLE.sub(lambda hole: f"(?P<{hole[1]}>{'.+' if hole[2] else '[^/]+'})", path)
+    """Return the pattern of the paths of a route."""
+    pattern = PATH_PARAMETER.sub(lambda found: f"(?P<{found[1]}>{'.+' if found[2] else '[^/]+'})", path)
     return re.compile(pattern)
 
 
 def decode_request(request: Request) -> Operation[Any]:
-    """Return the operation that a request performs.
+    """Decode a request to the operation it performs.
 
     Args:
         request: The request; its target is the path below the base URL.
@@ -277,59 +265,63 @@ def decode_request(request: Request) -> Operation[Any]:
 
     Raises:
         LookupError: No operation has this method and path.
-        ValueError: One has, but the ids, the query or the body do not fit it; the message says where.
+        ValueError: The ids, the query or the body do not fit the operation; the message says where.
     """
     path, _, query = request.target.partition("?")
     for cls in OPERATIONS:
         if cls.route.method == request.method and (match := _path_pattern(cls.route.path).fullmatch(path)):
-            holes = {name: unquote(text, errors="strict") for name, text in match.groupdict().items()}
-            return _decode_operation(cls, holes, query, request)
+            path_fields = {name: unquote(text, errors="strict") for name, text in match.groupdict().items()}
+            return _decode_operation(cls, path_fields, query, request)
     raise LookupError(f"there is no {shorten(request.method)} {shorten(path)}")
 
 
-def _decode_operation(cls: type[Operation[Any]], holes: dict[str, str], query: str, request: Request) -> Operation[Any]:
-    if cls.route.method == "POST":
+def _decode_operation(cls: Any, path_fields: dict[str, str], query: str, request: Request) -> Operation[Any]:
+    if cls.route.has_body:
         document = loads(request.body)
         if not isinstance(document, dict):
             raise ValueError("$ must be an object")
     else:
-        document = {name: _QUERY_VALUES.get(value, value) for name, value in parse_qsl(query)}
+        flags = {wire_name(cls, field.name) for field in attrs.fields(cls) if field.type is bool}
+        document = {
+            name: _FLAGS.get(value, value) if name in flags else value
+            for name, value in parse_qsl(query, keep_blank_values=True)
+        }
         if EVENT_STREAM in request.headers.get("accept", "").lower():
             document["stream"] = True
-    given = {name: item for name, item in document.items() if item is not None}
+    nullable = {wire_name(cls, field.name) for field in attrs.fields(cls) if field.default is UNSET}
+    given = {name: item for name, item in document.items() if item is not None or name in nullable}
     try:
-        operation: Operation[Any] = structure({**given, **holes}, cls)
+        operation: Operation[Any] = structure({**given, **path_fields}, cls)
     except APIResponseValidationError as error:
         raise ValueError(str(error)) from None
     return operation
 
 
-_QUERY_VALUES = {"true": True, "false": False}
+_FLAGS = {"true": True, "false": False}
 
 
 def encode_response(operation: Operation[R], result: R) -> Response:
-    """Return the answer that carries a result.
+    """Encode a result as the response to an operation.
 
     Args:
-        operation: The operation that was asked for.
-        result: What `decode_response` is to return for it.
+        operation: The requested operation.
+        result: Its result, which `decode_response` returns for the response.
 
     Returns:
-        The answer, with status 200.
+        The response, with status 200.
     """
-    if operation.streams:
-        return _answer(EVENT_STREAM, b"".join(_encode_events(result)))  # type: ignore[arg-type]
-    if isinstance(result, bytes):
-        return _answer(BINARY, result)
-    return _answer(JSON, dumps(result if isinstance(result, str) else to_dict(result)))
-
-
-def _answer(content_type: str, body: bytes) -> Response:
-    return Response(200, {"Content-Type": content_type}, body)
+    value: Any = result
+    if operation.accept == EVENT_STREAM:
+        body = b"".join(_encode_events(value))
+    elif operation.accept == BINARY:
+        body = value
+    else:
+        body = dumps(value if isinstance(value, str) else to_dict(value))
+    return Response(200, {"Content-Type": operation.accept}, body)
 
 
 def _encode_events(events: Iterable[ServerSentEvent]) -> Iterable[bytes]:
-    """Encode events that follow each other: one without an id forgets the id of the one before."""
+    """Encode consecutive events. An event without an id resets the id of the event before."""
     last_id = ""
     for event in events:
         yield b"id\n" if last_id and not event.id else b""

@@ -3,13 +3,13 @@
 ::
 
     HandingerError
-    ├── ConfigurationError (also ValueError)   a missing or malformed key, base URL or argument: before anything is sent
-    └── APIError
-        ├── APIConnectionError                 no complete answer; .request_sent
+    ├── ConfigurationError (also ValueError)   missing or malformed key, base URL or argument; nothing was sent
+    └── APIError                               .call .attempts
+        ├── APIConnectionError                 no complete response; .request_sent
         │   ├── APITimeoutError (also TimeoutError)
         │   └── StreamInterruptedError         .last_event_id .events_seen
-        ├── APIStatusError                     .status_code .response .body .code .message .request_id .retry_after
-        .attempts │   ├── BadRequestError                400
+        ├── APIStatusError                     .status_code .response .body .code .request_id .retry_after
+        │   ├── BadRequestError                400
         │   ├── AuthenticationError            401
         │   ├── PermissionDeniedError          403
         │   ├── NotFoundError                  404
@@ -17,20 +17,20 @@
         │   ├── UnprocessableEntityError       422
         │   ├── RateLimitError                 429
         │   └── InternalServerError            500 and above
-        └── APIResponseValidationError         a 2xx that cannot be read; .path says where: "$.usage.inputTokens"
+        └── APIResponseValidationError         a 2xx that cannot be decoded; .path: "$.usage.inputTokens"
             └── EventTooLargeError
 
-All of them pickle, copy and deep-copy with their attributes, none carries the API key, and the text of each stays
-under 2 kB whatever the server sent.
+All have a ``.message``. They pickle, copy and deep-copy with their attributes. None carries the API key, and the text
+of each stays under 2 kB whatever the server sent.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
     from .http import Response
 
@@ -54,25 +54,25 @@ __all__ = [
     "UnprocessableEntityError",
 ]
 
-#: Bytes of a server's or a caller's text that an error repeats: the message, the call, code and request id together
-#: stay under 2 kB.
-_LONGEST_QUOTE = 800
-#: What a terminal would obey (Unicode's category Cc) and what UTF-8 cannot carry (half a surrogate pair).
+#: Bytes of a server's or a caller's text that an error quotes. Message, call, code and request id together stay
+#: under 2 kB.
+_MAX_QUOTE = 800
+#: Control characters (Unicode category Cc), which steer terminals, and lone surrogates, which UTF-8 cannot encode.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def shorten(text: str, limit: int = _LONGEST_QUOTE) -> str:
-    """Return ``text`` for an error message: on one line, printable, in at most ``limit`` bytes of UTF-8."""
+def shorten(text: str, limit: int = _MAX_QUOTE) -> str:
+    """Return ``text`` on one line, printable, and truncated to ``limit`` bytes of UTF-8."""
     text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(text[: 4 * limit].split()))
     data = text.encode()
     return text if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "…"
 
 
 class HandingerError(Exception):
-    """The root of everything that this library raises.
+    """The root of every exception of this library.
 
     Args:
-        message: What went wrong.
+        message: The reason.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -84,26 +84,26 @@ class HandingerError(Exception):
 
 
 def _restore(cls: type[HandingerError], args: tuple[Any, ...], state: dict[str, Any]) -> HandingerError:
-    """Rebuild an exception without calling its ``__init__``, whose arguments ``args`` are not."""
+    """Rebuild an exception without calling ``__init__``, which takes other arguments than ``args``."""
     error = cls.__new__(cls)
-    error.args = args  # OSError, above TimeoutError, leaves them to its __init__
+    error.args = args  # OSError, a base of TimeoutError, sets them in __init__ only
     error.__dict__.update(state)
     return error
 
 
 class ConfigurationError(HandingerError, ValueError):
-    """A key, a base URL or an argument is missing or malformed; nothing was sent."""
+    """A key, base URL or argument is missing or malformed. Nothing was sent."""
 
 
 class APIError(HandingerError):
-    """Something went wrong between the request and its answer.
+    """A call failed after its arguments were accepted.
 
     Args:
-        message: What went wrong.
+        message: The reason.
 
     Attributes:
-        call: What was asked, as far as it is known: ``"GET /api/workers/w1"``.
-        attempts: How many times it was asked.
+        call: Method and path of the request: ``"GET /api/workers/w1"``; ``""`` if unknown.
+        attempts: The number of requests sent.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -111,47 +111,60 @@ class APIError(HandingerError):
         self.call = ""
         self.attempts = 1
 
+    def add_context(self, call: str, attempts: int = 1) -> Self:
+        """Record the call and its attempts. The only place that sets them.
+
+        Args:
+            call: Method and path of the request.
+            attempts: The number of requests sent so far.
+
+        Returns:
+            The error itself.
+        """
+        self.call, self.attempts = call, attempts
+        return self
+
     def _notes(self) -> list[str]:
-        """What stands in parentheses behind the message."""
+        """Return the details appended to the message in parentheses."""
         return [shorten(self.call, 400), f"{self.attempts} attempts" if self.attempts > 1 else ""]
 
     def __str__(self) -> str:
         notes = ", ".join(filter(None, self._notes()))
-        said = shorten(self.message)
-        return f"{said} ({notes})" if notes else said
+        reason = shorten(self.message)
+        return f"{reason} ({notes})" if notes else reason
 
 
 class APIConnectionError(APIError):
-    """There is no complete answer: the server was not reached, or the connection was lost.
+    """There is no complete response: the server was not reached, or the connection was lost.
 
     Args:
-        message: What went wrong.
-        request_sent: Whether the server may have received the request. False only when that is impossible.
+        message: The reason.
+        request_sent: True if the server may have received the request. False only if that is impossible.
     """
 
-    def __init__(self, message: str = "Connection error.", *, request_sent: bool = True) -> None:
+    def __init__(self, message: str = "connection error", *, request_sent: bool = True) -> None:
         super().__init__(message)
         self.request_sent = request_sent
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """The answer did not come in time."""
+    """The response, or the next chunk of it, did not arrive in time."""
 
-    def __init__(self, message: str = "Request timed out.", *, request_sent: bool = True) -> None:
+    def __init__(self, message: str = "request timed out", *, request_sent: bool = True) -> None:
         super().__init__(message, request_sent=request_sent)
 
 
 class StreamInterruptedError(APIConnectionError):
-    """A stream of events ended before it was complete, and was not resumed.
+    """A stream of events was interrupted and could not be resumed.
 
     Args:
-        message: What went wrong.
-        last_event_id: The id to resume after, ``""`` if none was seen.
-        events_seen: How many events were delivered before.
+        message: The reason.
+        last_event_id: The id to resume after; ``""`` if the server sent none.
+        events_seen: The number of events delivered before.
     """
 
     def __init__(
-        self, message: str = "The stream was interrupted.", *, last_event_id: str = "", events_seen: int = 0
+        self, message: str = "the stream was interrupted", *, last_event_id: str = "", events_seen: int = 0
     ) -> None:
         super().__init__(message, request_sent=True)
         self.last_event_id = last_event_id
@@ -159,12 +172,12 @@ class StreamInterruptedError(APIConnectionError):
 
 
 class APIResponseValidationError(APIError):
-    """The server said that it succeeded, in words that cannot be understood.
+    """A 2xx response whose body could not be decoded.
 
     Args:
-        message: What is wrong with the answer.
-        path: Where, as a JSON path: ``"$.usage.inputTokens"``; ``"$"`` is the whole body.
-        response: The answer, if it is at hand.
+        message: The reason.
+        path: The JSON path of the value to blame: ``"$.usage.inputTokens"``; ``"$"`` is the whole body.
+        response: The response, if it is at hand.
     """
 
     def __init__(self, message: str, *, path: str = "$", response: Response | None = None) -> None:
@@ -184,18 +197,18 @@ class APIResponseValidationError(APIError):
 
 
 class EventTooLargeError(APIResponseValidationError):
-    """One server-sent event grew past the size that the parser was told to accept."""
+    """A server-sent event is larger than the parser accepts."""
 
 
 class APIStatusError(APIError):
-    """The server answered with an error status.
+    """The server responded with an error status.
 
     Args:
-        message: What the server said.
-        response: The answer.
-        body: Its body: what the JSON says, else the text, else None.
-        code: The server's own code for the error.
-        retry_after: Seconds that the server asks to wait before another try.
+        message: The server's explanation.
+        response: The response.
+        body: Its body: the parsed JSON, else the text, else None.
+        code: The service's code for the error.
+        retry_after: Seconds to wait before a retry, if the server said so.
     """
 
     def __init__(
@@ -215,12 +228,12 @@ class APIStatusError(APIError):
 
     @property
     def status_code(self) -> int:
-        """The status."""
+        """The status code."""
         return self.response.status
 
     @property
     def request_id(self) -> str | None:
-        """What the server calls this exchange."""
+        """The service's id for this request, from the response headers."""
         return self.response.request_id
 
     def _notes(self) -> list[str]:
@@ -233,8 +246,8 @@ class APIStatusError(APIError):
     def __str__(self) -> str:
         status = f"{self.status_code} {self.response.reason}".rstrip()
         notes = ", ".join(filter(None, self._notes()))
-        said = f"{status}: {shorten(self.message)}" if self.message else status
-        return f"{said} ({notes})" if notes else said
+        reason = f"{status}: {shorten(self.message)}" if self.message else status
+        return f"{reason} ({notes})" if notes else reason
 
 
 class BadRequestError(APIStatusError):
@@ -254,11 +267,11 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: the request contradicts the current state."""
+    """409: the request conflicts with the current state."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the request is well formed, but its values are not acceptable."""
+    """422: the request is well formed, but its values are invalid."""
 
 
 class RateLimitError(APIStatusError):
@@ -281,5 +294,5 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def status_error_class(status: int) -> type[APIStatusError]:
-    """Return the class for an error status."""
+    """Return the exception class for an error status."""
     return InternalServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)

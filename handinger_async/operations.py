@@ -1,11 +1,11 @@
 """Every operation of the API, each declared once, as an immutable value.
 
-A declaration says where the operation goes and what comes back; the fields of the class are what is sent. A field named
-in the route goes into the path, the others into the JSON body of a POST or the query of a GET, and those that are None
-or False are left out. All that the library does with operations is derived from that.
+The fields of an operation class are its arguments. Its `Route` says how they are sent: fields named in the path go into
+the path, the others into the JSON body or the query, depending on the method. Fields that equal their default are left
+out.
 
-An operation that exists is well formed: ids and paths that would change the structure of the URL, and arguments of a
-wrong type, are refused here, before anything is sent.
+An operation that exists is well-formed: arguments of a wrong type, and ids that would change the structure of the URL,
+are refused at construction, before anything is sent.
 """
 
 import re
@@ -15,10 +15,10 @@ from urllib.parse import unquote
 import attrs
 
 from .errors import ConfigurationError, shorten
-from .http import is_plain
+from .http import BINARY, EVENT_STREAM, JSON, is_ascii_identifier
 from .models import Budget, ScheduleCancelResponse, ScheduleListResponse, When, Worker, WorkerSchedule, to_when
 from .models._checks import Field, check_flag, check_optional_text, check_text
-from .models._value import value
+from .models._model import frozen_model
 from .sse import ServerSentEvent
 
 __all__ = [
@@ -38,34 +38,56 @@ __all__ = [
 
 R = TypeVar("R")
 
-JSON = "application/json"
-EVENT_STREAM = "text/event-stream"
-BINARY = "application/octet-stream"
-
-#: Unicode's category Cc.
+#: Unicode category Cc.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+#: A placeholder in the path of a route: ``{name}`` or ``{name...}``.
+PATH_PARAMETER = re.compile(r"\{(\w+)(\.\.\.)?\}")
+
+#: True: the fields outside the path are sent as a JSON body. False: as the query.
+_HAS_BODY = {"GET": False, "DELETE": False, "POST": True, "PUT": True, "PATCH": True}
 
 
 @attrs.frozen
 class Route:
-    """Where an operation goes and what comes back.
+    """The request line of an operation, and the type of its result.
+
+    Fields outside the path go into a JSON body (POST, PUT, PATCH) or into the query (GET, DELETE).
 
     Args:
-        method: The HTTP method.
-        path: The path; ``{name}`` stands for a field as one segment, ``{name...}`` for one that may hold slashes.
-        returns: The type of the result; for a stream ``ServerSentEvent``, for a file ``bytes``.
+        method: The HTTP method, one of these five.
+        path: The path. ``{name}`` stands for a field as one segment, ``{name...}`` for a field that may have slashes.
+        returns: The type of the result: a model or ``str``; ``ServerSentEvent`` for a stream, ``bytes`` for a file.
+
+    Attributes:
+        has_body: True if fields outside the path are sent as a JSON body, False if they are sent as the query.
+        path_parameters: The fields in the path, each with True if it may contain slashes.
+
+    Raises:
+        ConfigurationError: There is no rule where to send fields with this method.
     """
 
     method: str
     path: str
     returns: Any
+    has_body: bool = attrs.field(init=False, eq=False, repr=False)
+    path_parameters: dict[str, bool] = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.method not in _HAS_BODY:
+            raise ConfigurationError(
+                f"a route has no rule for the fields of a {self.method} request: its method must be one of "
+                f"{', '.join(_HAS_BODY)}"
+            )
+        object.__setattr__(self, "has_body", _HAS_BODY[self.method])
+        parameters = {name: bool(dots) for name, dots in PATH_PARAMETER.findall(self.path)}
+        object.__setattr__(self, "path_parameters", parameters)
 
 
 class Operation(Generic[R]):
-    """An operation of the API, with the type of its result.
+    """An operation of the API.
 
-    For a stream that is ``list[ServerSentEvent]``, for a file ``bytes``.
+    Its type parameter is the type of the result: ``list[ServerSentEvent]`` for a stream, ``bytes`` for a file.
     """
 
     __slots__ = ()
@@ -74,56 +96,47 @@ class Operation(Generic[R]):
 
     @property
     def streams(self) -> bool:
-        """Whether the answer is a stream of events."""
+        """True if the response is a stream of events."""
         return self.route.returns is ServerSentEvent or getattr(self, "stream", False)
 
     @property
     def accept(self) -> str:
-        """The media type that the answer is asked for in."""
+        """The media type of the response: JSON, an event stream, or ``application/octet-stream`` for a file."""
         if self.streams:
             return EVENT_STREAM
         return BINARY if self.route.returns is bytes else JSON
 
     def as_stream(self) -> Self:
-        """Return the operation that asks for a stream of events.
+        """Return the operation that requests a stream of events.
 
         Raises:
-            ConfigurationError: There is none.
+            ConfigurationError: The operation has no such form.
         """
-        if self.streams:
+        if self.accept == EVENT_STREAM:
             return self
         if not hasattr(self, "stream"):
-            raise ConfigurationError(f"{type(self).__name__} does not answer with a stream")
+            raise ConfigurationError(f"{type(self).__name__} cannot respond with a stream")
         operation: Any = self
         return attrs.evolve(operation, stream=True)  # type: ignore[no-any-return]
 
 
-#: A hole in the path of a route.
-HOLE = re.compile(r"\{(\w+)(\.\.\.)?\}")
-
-
-def path_fields(cls: type[Operation[Any]]) -> dict[str, bool]:
-    """Return the fields of an operation that its path holds, each with whether it may have slashes."""
-    return {name: bool(many) for name, many in HOLE.findall(cls.route.path)}
-
-
 def _check_segment(operation: object, field: Field, text: str) -> None:
-    """Take an id, which is one segment of the path: whatever it holds, it never becomes structure."""
+    """Accept an id as one path segment. The codec percent-encodes it, so it cannot change the structure of the URL."""
     check_text(operation, field, text)
-    if is_plain(text):
+    if is_ascii_identifier(text):
         return
     if not text:
         raise ConfigurationError(f"{field.name} is empty")
     if unquote(text) in (".", ".."):
-        raise ConfigurationError(f"{field.name} must not be {text!r}, which servers and proxies take for a folder")
+        raise ConfigurationError(f"{field.name} must not be {text!r}, which servers and proxies resolve as a directory")
     if _CONTROL.search(text):
-        raise ConfigurationError(f"{field.name} holds a control character")
+        raise ConfigurationError(f"{field.name} contains a control character")
     if _SURROGATE.search(text):
-        raise ConfigurationError(f"{field.name} holds half a surrogate pair, which UTF-8 cannot carry")
+        raise ConfigurationError(f"{field.name} contains a lone surrogate, which UTF-8 cannot encode")
 
 
 def _check_path(operation: object, field: Field, text: str) -> None:
-    """Take a relative path: its slashes are structure, each of its segments is checked as an id is."""
+    """Accept a relative path. Its slashes are structure; each segment is checked as an id is."""
     check_text(operation, field, text)
     for segment in text.split("/"):
         if not segment:
@@ -131,14 +144,14 @@ def _check_path(operation: object, field: Field, text: str) -> None:
         _check_segment(operation, field, segment)
 
 
-@value
+@frozen_model
 class CreateWorker(Operation[Worker]):
     """Create a worker and start it with an instruction.
 
     Args:
         input: The instruction.
-        budget: What the worker may cost; the service's own default where None.
-        stream: Ask for a stream of events instead of the worker.
+        budget: The cost limit; None for the service's default.
+        stream: Request a stream of events instead of the worker.
     """
 
     route = Route("POST", "/api/workers", Worker)
@@ -148,13 +161,13 @@ class CreateWorker(Operation[Worker]):
     stream: bool = attrs.field(default=False, validator=check_flag)
 
 
-@value
+@frozen_model
 class RetrieveWorker(Operation[Worker]):
     """Retrieve the current state of a worker.
 
     Args:
-        worker_id: The worker.
-        stream: Ask for a stream of events instead of the worker.
+        worker_id: The id of the worker.
+        stream: Request a stream of events instead of the worker.
     """
 
     route = Route("GET", "/api/workers/{worker_id}", Worker)
@@ -163,15 +176,15 @@ class RetrieveWorker(Operation[Worker]):
     stream: bool = attrs.field(default=False, validator=check_flag)
 
 
-@value
+@frozen_model
 class ContinueWorker(Operation[Worker]):
     """Send another instruction to an existing worker.
 
     Args:
-        worker_id: The worker.
+        worker_id: The id of the worker.
         input: The instruction.
-        budget: What the worker may cost; the service's own default where None.
-        stream: Ask for a stream of events instead of the worker.
+        budget: The cost limit; None for the service's default.
+        stream: Request a stream of events instead of the worker.
     """
 
     route = Route("POST", "/api/workers/{worker_id}", Worker)
@@ -182,12 +195,12 @@ class ContinueWorker(Operation[Worker]):
     stream: bool = attrs.field(default=False, validator=check_flag)
 
 
-@value
+@frozen_model
 class StreamWorkerUpdates(Operation[list[ServerSentEvent]]):
-    """Subscribe to a worker.
+    """Subscribe to the updates of a worker.
 
     Args:
-        worker_id: The worker.
+        worker_id: The id of the worker.
     """
 
     route = Route("GET", "/api/workers/{worker_id}/stream", ServerSentEvent)
@@ -195,12 +208,12 @@ class StreamWorkerUpdates(Operation[list[ServerSentEvent]]):
     worker_id: str = attrs.field(validator=_check_segment)
 
 
-@value
+@frozen_model
 class RetrieveWorkerEmail(Operation[str]):
-    """Retrieve the address that a worker receives mail at.
+    """Retrieve the e-mail address of a worker.
 
     Args:
-        worker_id: The worker.
+        worker_id: The id of the worker.
     """
 
     route = Route("GET", "/api/workers/{worker_id}/email", str)
@@ -208,13 +221,13 @@ class RetrieveWorkerEmail(Operation[str]):
     worker_id: str = attrs.field(validator=_check_segment)
 
 
-@value
+@frozen_model
 class RetrieveWorkerFile(Operation[bytes]):
-    """Retrieve a file that a worker has published.
+    """Retrieve a file published by a worker.
 
     Args:
-        file_path: Its path in the worker's space; slashes separate folders.
-        worker_id: The worker.
+        file_path: Its path in the worker's space; slashes separate directories.
+        worker_id: The id of the worker.
     """
 
     route = Route("GET", "/api/workers/{worker_id}/files/{file_path...}", bytes)
@@ -223,12 +236,12 @@ class RetrieveWorkerFile(Operation[bytes]):
     worker_id: str = attrs.field(validator=_check_segment)
 
 
-@value
+@frozen_model
 class ListSchedules(Operation[ScheduleListResponse]):
     """List the schedules of a worker.
 
     Args:
-        worker_id: The worker.
+        worker_id: The id of the worker.
     """
 
     route = Route("GET", "/api/workers/{worker_id}/schedules", ScheduleListResponse)
@@ -236,15 +249,15 @@ class ListSchedules(Operation[ScheduleListResponse]):
     worker_id: str = attrs.field(validator=_check_segment)
 
 
-@value
+@frozen_model
 class CreateSchedule(Operation[WorkerSchedule]):
-    """Schedule an instruction for a future run, or for recurring ones.
+    """Schedule an instruction for one future run or for recurring runs.
 
     Args:
-        worker_id: The worker.
+        worker_id: The id of the worker.
         input: The instruction.
         when: One of the When classes, or a dict with its ``type`` and its fields.
-        budget: What a run may cost; the service's own default where None.
+        budget: The cost limit of each run; None for the service's default.
     """
 
     route = Route("POST", "/api/workers/{worker_id}/schedules", WorkerSchedule)
@@ -255,13 +268,13 @@ class CreateSchedule(Operation[WorkerSchedule]):
     budget: Budget | None = attrs.field(default=None, validator=check_optional_text)
 
 
-@value
+@frozen_model
 class CancelSchedule(Operation[ScheduleCancelResponse]):
     """Cancel a schedule of a worker.
 
     Args:
-        schedule_id: The schedule.
-        worker_id: The worker.
+        schedule_id: The id of the schedule.
+        worker_id: The id of the worker.
     """
 
     route = Route("DELETE", "/api/workers/{worker_id}/schedules/{schedule_id}", ScheduleCancelResponse)

@@ -1,11 +1,13 @@
-"""The methods that people call: each makes an operation and hands it to the session."""
+"""The typed methods of a session. Each creates an operation and sends it through the session."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from . import operations
+from .http import EVENT_STREAM
 from .models import Budget, ScheduleCancelResponse, ScheduleListResponse, When, Worker, WorkerSchedule, to_when
 from .operations import Operation
 from .streams import EventStream, FileDownload
@@ -15,32 +17,36 @@ __all__ = ["Schedules", "Workers"]
 R = TypeVar("R")
 
 
-class Performer(Protocol):
-    """What carries out operations: the session."""
+class Sender(Protocol):
+    """The part of `Session` that resources need."""
 
     def send(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
-        """Perform an operation with a JSON answer."""
+        """Send an operation with a JSON response."""
         ...
 
     def stream(self, operation: Operation[Any], *, resume: bool = True) -> EventStream:
-        """Perform an operation that answers with events."""
+        """Send an operation whose response is a stream of events."""
         ...
 
     def download(self, operation: Operation[bytes]) -> FileDownload:
-        """Perform an operation that answers with a file."""
+        """Send an operation whose response is a file."""
         ...
 
 
 class Workers:
-    """Workers: hosted agents, each started on an instruction.
+    """Workers: hosted agents, each created with an instruction.
 
-    Every method raises `ConfigurationError` at once where an argument is malformed; what is awaited or iterated raises
-    an `APIError` where the call fails.
+    Every method raises `ConfigurationError` at once if an argument is malformed. Awaiting or iterating its result
+    raises an `APIError` if the call fails.
     """
 
-    def __init__(self, session: Performer) -> None:
-        self._session = session
-        self.schedules = Schedules(session)
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The schedules of workers."""
+        return Schedules(self._sender)
 
     @overload
     def create(
@@ -62,13 +68,13 @@ class Workers:
 
         Args:
             input: The instruction.
-            budget: What the worker may cost; the service's own default where None.
-            stream: Watch it from the beginning instead of getting its state.
+            budget: The cost limit; None for the service's default.
+            stream: Return its events instead of its state.
 
         Returns:
             To await: the worker. With ``stream=True``, to iterate: its events.
         """
-        return self._perform(operations.CreateWorker(input=input, budget=budget, stream=stream))
+        return self._send_or_stream(operations.CreateWorker(input=input, budget=budget, stream=stream))
 
     @overload
     def retrieve(self, worker_id: str, *, stream: Literal[False] = False) -> Coroutine[Any, Any, Worker]: ...
@@ -83,13 +89,13 @@ class Workers:
         """Retrieve the current state of a worker.
 
         Args:
-            worker_id: The worker.
-            stream: Watch it instead of getting its state.
+            worker_id: The id of the worker.
+            stream: Return its events instead of its state.
 
         Returns:
             To await: the worker. With ``stream=True``, to iterate: its events.
         """
-        return self._perform(operations.RetrieveWorker(worker_id=worker_id, stream=stream))
+        return self._send_or_stream(operations.RetrieveWorker(worker_id=worker_id, stream=stream))
 
     @overload
     def continue_(
@@ -112,105 +118,107 @@ class Workers:
         """Send another instruction to an existing worker.
 
         Args:
-            worker_id: The worker.
+            worker_id: The id of the worker.
             input: The instruction.
-            budget: What the worker may cost; the service's own default where None.
-            stream: Watch it instead of getting its state.
+            budget: The cost limit; None for the service's default.
+            stream: Return its events instead of its state.
 
         Returns:
             To await: the worker. With ``stream=True``, to iterate: its events.
         """
         operation = operations.ContinueWorker(worker_id=worker_id, input=input, budget=budget, stream=stream)
-        return self._perform(operation)
+        return self._send_or_stream(operation)
 
     def stream_updates(self, worker_id: str, *, resume: bool = True) -> EventStream:
         """Watch a worker.
 
-        What the events say is not documented: take them as hints, and ask `retrieve` before you act on them.
+        The content of the events is not documented by the service. Treat them as hints, and call `retrieve` before you
+        act on them.
 
         Args:
-            worker_id: The worker.
-            resume: Connect again after an interruption, and go on after the last event that had an id.
+            worker_id: The id of the worker.
+            resume: Reconnect after an interruption, and continue after the last event id.
 
         Returns:
-            To iterate: its events; ``str(event)`` is what one says.
+            To iterate: its events; ``str(event)`` is the data of an event.
         """
-        return self._session.stream(operations.StreamWorkerUpdates(worker_id=worker_id), resume=resume)
+        return self._sender.stream(operations.StreamWorkerUpdates(worker_id=worker_id), resume=resume)
 
     def retrieve_email(self, worker_id: str) -> Coroutine[Any, Any, str]:
-        """Retrieve the address that a worker receives mail at.
+        """Retrieve the e-mail address of a worker.
 
         Args:
-            worker_id: The worker.
+            worker_id: The id of the worker.
 
         Returns:
             To await: the address.
         """
-        return self._session.send(operations.RetrieveWorkerEmail(worker_id=worker_id))
+        return self._sender.send(operations.RetrieveWorkerEmail(worker_id=worker_id))
 
     def retrieve_file(self, file_path: str, *, worker_id: str) -> FileDownload:
-        """Retrieve a file that a worker has published.
+        """Retrieve a file published by a worker.
 
         Args:
             file_path: Its path in the worker's space, such as ``"scratchpad/plan.md"``.
-            worker_id: The worker.
+            worker_id: The id of the worker.
 
         Returns:
-            The file: ``await`` its ``read()`` or ``save(path)``, or iterate over its pieces.
+            The file: ``await`` its ``read()`` or ``save(path)``, or iterate over its chunks.
         """
-        return self._session.download(operations.RetrieveWorkerFile(file_path=file_path, worker_id=worker_id))
+        return self._sender.download(operations.RetrieveWorkerFile(file_path=file_path, worker_id=worker_id))
 
-    def _perform(self, operation: Operation[Worker]) -> Coroutine[Any, Any, Worker] | EventStream:
-        return self._session.stream(operation) if operation.streams else self._session.send(operation)
+    def _send_or_stream(self, operation: Operation[Worker]) -> Coroutine[Any, Any, Worker] | EventStream:
+        sender = self._sender
+        return sender.stream(operation) if operation.accept == EVENT_STREAM else sender.send(operation)
 
 
 class Schedules:
-    """The future runs of workers.
+    """Schedules: future and recurring runs of workers.
 
-    Every method raises `ConfigurationError` at once where an argument is malformed; what is awaited raises an
-    `APIError` where the call fails.
+    Every method raises `ConfigurationError` at once if an argument is malformed. Awaiting its result raises an
+    `APIError` if the call fails.
     """
 
-    def __init__(self, session: Performer) -> None:
-        self._session = session
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
 
     def list(self, worker_id: str) -> Coroutine[Any, Any, ScheduleListResponse]:
         """List the schedules of a worker.
 
         Args:
-            worker_id: The worker.
+            worker_id: The id of the worker.
 
         Returns:
             To await: the schedules.
         """
-        return self._session.send(operations.ListSchedules(worker_id=worker_id))
+        return self._sender.send(operations.ListSchedules(worker_id=worker_id))
 
     def create(
         self, worker_id: str, *, input: str, when: When | Mapping[str, Any], budget: Budget | None = None
     ) -> Coroutine[Any, Any, WorkerSchedule]:
-        """Schedule an instruction for a future run, or for recurring ones.
+        """Schedule an instruction for one future run or for recurring runs.
 
         Args:
-            worker_id: The worker.
+            worker_id: The id of the worker.
             input: The instruction.
             when: One of the When classes, or a dict with its ``type`` and its fields:
                 ``{"type": "delayed", "delay_in_seconds": 60}``.
-            budget: What a run may cost; the service's own default where None.
+            budget: The cost limit of each run; None for the service's default.
 
         Returns:
             To await: the schedule.
         """
         operation = operations.CreateSchedule(worker_id=worker_id, input=input, when=to_when(when), budget=budget)
-        return self._session.send(operation)
+        return self._sender.send(operation)
 
     def cancel(self, schedule_id: str, *, worker_id: str) -> Coroutine[Any, Any, ScheduleCancelResponse]:
         """Cancel a schedule of a worker.
 
         Args:
-            schedule_id: The schedule.
-            worker_id: The worker.
+            schedule_id: The id of the schedule.
+            worker_id: The id of the worker.
 
         Returns:
-            To await: whether it was cancelled.
+            To await: the result, with ``cancelled``.
         """
-        return self._session.send(operations.CancelSchedule(schedule_id=schedule_id, worker_id=worker_id))
+        return self._sender.send(operations.CancelSchedule(schedule_id=schedule_id, worker_id=worker_id))

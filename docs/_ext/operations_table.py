@@ -34,23 +34,11 @@ NUMBER = 3600
 # Facts about an operation #############################################################################################
 
 
-def path_parameters(cls: type[Operation[Any]]) -> dict[str, bool]:
-    """Return the fields in the path, each with True if it may span several segments."""
-    if hasattr(cls.route, "path_parameters"):
-        return dict(cls.route.path_parameters)
-    return operations.path_fields(cls)
-
-
-def has_body(cls: type[Operation[Any]]) -> bool:
-    """Return True if the fields outside the path go into a JSON body."""
-    return cls.route.has_body if hasattr(cls.route, "has_body") else cls.route.method == "POST"
-
-
 def place(cls: type[Operation[Any]], name: str) -> str:
-    """Return the part of the request that holds a field."""
-    several_segments = path_parameters(cls).get(name)
+    """Return the part of the request that contains a field."""
+    several_segments = cls.route.path_parameters.get(name)
     if several_segments is None:
-        return "JSON body" if has_body(cls) else "query"
+        return "JSON body" if cls.route.has_body else "query"
     return "path, several segments" if several_segments else "path"
 
 

@@ -1,5 +1,6 @@
-"""The values that people work with: immutable, compared by value, ignorant of how the wire spells them."""
+"""Models of requests and responses: immutable, compared by value, independent of their spelling in JSON."""
 
+from ._unset import UNSET, Unset
 from .schedules import (
     Budget,
     CronWhen,
@@ -20,6 +21,7 @@ from .schedules import (
 from .workers import Costs, File, Output, OutputContent, Source, Usage, Worker
 
 __all__ = [
+    "UNSET",
     "Budget",
     "Costs",
     "CronWhen",
@@ -37,6 +39,7 @@ __all__ = [
     "ScheduledWorkerSchedule",
     "Source",
     "UnknownWorkerSchedule",
+    "Unset",
     "Usage",
     "When",
     "Worker",

@@ -1,4 +1,4 @@
-"""attrs validators for what a caller passes in; each refuses before anything is sent."""
+"""attrs validators for arguments. Each raises `ConfigurationError` before anything is sent."""
 
 from typing import Any, NoReturn, TypeAlias
 
@@ -16,26 +16,26 @@ def _refuse(field: Field, wanted: str, value: object) -> NoReturn:
 
 
 def check_text(owner: object, field: Field, value: object) -> None:
-    """Take a string."""
+    """Accept a string."""
     if not isinstance(value, str):
         _refuse(field, "a string", value)
 
 
 def check_optional_text(owner: object, field: Field, value: object) -> None:
-    """Take a string or None."""
+    """Accept a string or None."""
     if value is not None and not isinstance(value, str):
         _refuse(field, "a string or None", value)
 
 
 def check_int(owner: object, field: Field, value: object) -> None:
-    """Take a whole number of the size that readers of JSON tell from a float; a bool is none."""
+    """Accept a whole number of 64 bits, which every JSON parser keeps exact; bools are refused."""
     if not isinstance(value, int) or isinstance(value, bool):
         _refuse(field, "a whole number", value)
     if not -(2**63) <= value < 2**63:
-        raise ConfigurationError(f"{field.name} must be a whole number of 64 bits at the most")
+        raise ConfigurationError(f"{field.name} must be a whole number of at most 64 bits")
 
 
 def check_flag(owner: object, field: Field, value: object) -> None:
-    """Take True or False."""
+    """Accept True or False."""
     if not isinstance(value, bool):
         _refuse(field, "True or False", value)

@@ -1,4 +1,4 @@
-"""When a worker is to run again: what the service answers (schedules), and what a caller asks for (whens)."""
+"""Future runs of workers: schedules (in responses) and whens (in requests)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ import attrs
 
 from ..errors import ConfigurationError, shorten
 from ._checks import check_int, check_text
-from ._value import answer, value
+from ._model import frozen_model, response_model
 
 __all__ = [
     "Budget",
@@ -31,15 +31,15 @@ __all__ = [
 Budget: TypeAlias = Literal["low", "standard", "high", "unlimited"]
 
 
-@answer
+@response_model
 class ScheduledWorkerSchedule:
-    """A run at one moment.
+    """One run at a fixed time.
 
     Args:
-        id: The schedule's id; opaque.
-        budget: What the run may cost.
+        id: The id of the schedule; opaque.
+        budget: The cost limit of the run.
         input: The instruction.
-        next_run_at: When it runs next; aware of its time zone.
+        next_run_at: Time of the next run, timezone-aware.
         extra: Fields unknown to this version, as the server sent them.
     """
 
@@ -51,16 +51,16 @@ class ScheduledWorkerSchedule:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class DelayedWorkerSchedule:
-    """A run after a delay.
+    """One run after a delay.
 
     Args:
-        id: The schedule's id; opaque.
-        budget: What the run may cost.
-        delay_in_seconds: The delay that was asked for.
+        id: The id of the schedule; opaque.
+        budget: The cost limit of the run.
+        delay_in_seconds: The requested delay, in seconds.
         input: The instruction.
-        next_run_at: When it runs next; aware of its time zone.
+        next_run_at: Time of the next run, timezone-aware.
         extra: Fields unknown to this version, as the server sent them.
     """
 
@@ -73,16 +73,16 @@ class DelayedWorkerSchedule:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class CronWorkerSchedule:
-    """Runs by a cron expression.
+    """Recurring runs by a cron expression.
 
     Args:
-        id: The schedule's id; opaque.
-        budget: What a run may cost.
+        id: The id of the schedule; opaque.
+        budget: The cost limit of each run.
         cron: The expression.
         input: The instruction.
-        next_run_at: When it runs next; aware of its time zone.
+        next_run_at: Time of the next run, timezone-aware.
         extra: Fields unknown to this version, as the server sent them.
     """
 
@@ -95,16 +95,16 @@ class CronWorkerSchedule:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class IntervalWorkerSchedule:
-    """Runs at a fixed interval.
+    """Recurring runs at a fixed interval.
 
     Args:
-        id: The schedule's id; opaque.
-        budget: What a run may cost.
+        id: The id of the schedule; opaque.
+        budget: The cost limit of each run.
         input: The instruction.
-        interval_seconds: The interval.
-        next_run_at: When it runs next; aware of its time zone.
+        interval_seconds: The interval, in seconds.
+        next_run_at: Time of the next run, timezone-aware.
         extra: Fields unknown to this version, as the server sent them.
     """
 
@@ -117,13 +117,13 @@ class IntervalWorkerSchedule:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class UnknownWorkerSchedule:
-    """A schedule of a type that this version does not know.
+    """A schedule of a type unknown to this version.
 
     Args:
-        type: The type that the server named.
-        raw: The whole object as the server sent it, ``type`` included.
+        type: The type named by the server.
+        raw: The whole JSON object as the server sent it, with its ``type``.
     """
 
     type: str
@@ -139,13 +139,13 @@ WorkerSchedule: TypeAlias = (
 )
 
 
-@answer
+@response_model
 class ScheduleListResponse:
     """The schedules of a worker.
 
     Args:
         schedules: The schedules.
-        worker_id: The worker.
+        worker_id: The id of the worker.
         extra: Fields unknown to this version, as the server sent them.
     """
 
@@ -154,12 +154,12 @@ class ScheduleListResponse:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class ScheduleCancelResponse:
-    """Whether a schedule was cancelled.
+    """The result of cancelling a schedule.
 
     Args:
-        cancelled: Whether it was.
+        cancelled: True if the schedule was cancelled.
         extra: Fields unknown to this version, as the server sent them.
     """
 
@@ -172,48 +172,48 @@ def _check_date(when: object, field: object, value: Any) -> None:
         raise ConfigurationError(f"date must be a datetime or a string, not {type(value).__name__}")
 
 
-@value
+@frozen_model
 class ScheduledWhen:
-    """Run at one moment.
+    """Run once at a fixed time.
 
     Args:
-        date: The moment. A datetime goes out in ISO 8601 with the time zone it has, if any; a string as it is.
+        date: The time. A datetime is sent in ISO 8601 with its UTC offset, if it has one; a string is sent as it is.
     """
 
     type: ClassVar[Literal["scheduled"]] = "scheduled"
     date: datetime | str = attrs.field(validator=_check_date)
 
 
-@value
+@frozen_model
 class DelayedWhen:
-    """Run after a delay.
+    """Run once after a delay.
 
     Args:
-        delay_in_seconds: The delay.
+        delay_in_seconds: The delay, in seconds.
     """
 
     type: ClassVar[Literal["delayed"]] = "delayed"
     delay_in_seconds: int = attrs.field(validator=check_int)
 
 
-@value
+@frozen_model
 class CronWhen:
-    """Run by a cron expression.
+    """Run repeatedly by a cron expression.
 
     Args:
-        cron: The expression: ``"0 9 * * 1"`` is Mondays at nine.
+        cron: The expression: ``"0 9 * * 1"`` means Mondays at nine.
     """
 
     type: ClassVar[Literal["cron"]] = "cron"
     cron: str = attrs.field(validator=check_text)
 
 
-@value
+@frozen_model
 class IntervalWhen:
-    """Run at a fixed interval.
+    """Run repeatedly at a fixed interval.
 
     Args:
-        interval_seconds: The interval.
+        interval_seconds: The interval, in seconds.
     """
 
     type: ClassVar[Literal["interval"]] = "interval"
@@ -227,17 +227,17 @@ _TYPES = " or ".join(map(repr, _WHENS))
 
 
 def to_when(when: When | Mapping[str, Any]) -> When:
-    """Return ``when`` as one of the typed objects.
+    """Return ``when`` as an instance of one of the When classes.
 
     Args:
-        when: One of them, or a mapping with ``type`` and the fields of the class that it names:
+        when: An instance, which is returned as it is, or a mapping with ``type`` and the fields of its class:
             ``{"type": "delayed", "delay_in_seconds": 60}``.
 
     Returns:
-        The typed object.
+        The instance.
 
     Raises:
-        ConfigurationError: It is neither; the message names the key and what is allowed.
+        ConfigurationError: A key is missing, unknown or has a wrong value.
     """
     if isinstance(when, When):
         return when

@@ -1,27 +1,26 @@
-"""A worker: an agent that runs on the server, and what it has produced so far.
+"""Workers (agents that run on the server) and their output.
 
-Every class keeps the fields that this version does not know in ``extra``, and values that it does not know (a new
-status, say) as they are.
+Every class keeps unknown fields in ``extra``, and unknown values, such as a new status, as they are.
 """
 
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from ._value import answer
+from ._model import response_model
 
 __all__ = ["Costs", "File", "Output", "OutputContent", "Source", "Usage", "Worker", "WorkerStatus"]
 
 WorkerStatus: TypeAlias = Literal["running", "completed", "pending"] | str
 
 
-@answer
+@response_model
 class File:
-    """A file that a worker has published.
+    """A file published by a worker.
 
     Args:
         media_type: Its content type.
-        url: Where it is.
+        url: Its URL.
         filename: Its name.
         extra: Fields unknown to this version, as the server sent them.
     """
@@ -32,9 +31,9 @@ class File:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class OutputContent:
-    """One piece of an output message.
+    """One part of an output message.
 
     Args:
         text: The text.
@@ -47,13 +46,13 @@ class OutputContent:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class Output:
     """One message of a worker.
 
     Args:
         id: The message's id.
-        content: Its pieces.
+        content: Its parts.
         role: ``"assistant"``.
         status: ``"completed"``.
         type: ``"message"``.
@@ -68,14 +67,14 @@ class Output:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class Source:
-    """Something that a worker has read.
+    """A source read by a worker.
 
     Args:
         id: The source's id.
         type: ``"url"``.
-        url: Where it is.
+        url: Its URL.
         title: Its title.
         extra: Fields unknown to this version, as the server sent them.
     """
@@ -87,15 +86,15 @@ class Source:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class Costs:
-    """What a worker has cost, in US dollars.
+    """The costs of a worker, in US dollars.
 
     Args:
-        internal_cost_usd: The service's own share.
-        model_cost_usd: The models.
-        sandbox_cost_usd: The sandbox.
-        tool_cost_usd: The tools.
+        internal_cost_usd: Cost of the service itself.
+        model_cost_usd: Cost of models.
+        sandbox_cost_usd: Cost of the sandbox.
+        tool_cost_usd: Cost of tools.
         extra: Fields unknown to this version, as the server sent them.
     """
 
@@ -106,21 +105,21 @@ class Costs:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class Usage:
-    """What a worker has used.
+    """The resources used by a worker.
 
     Args:
         cache_read_tokens: Input tokens read from the cache.
         cache_write_tokens: Input tokens written to the cache.
-        cost_usd: What it cost, in US dollars.
-        input_tokens: Tokens read.
-        output_tokens: Tokens written.
-        reasoning_tokens: Tokens written while reasoning.
-        steps: Steps taken.
-        total_tokens: All tokens.
+        cost_usd: Total cost in US dollars.
+        input_tokens: Input tokens.
+        output_tokens: Output tokens.
+        reasoning_tokens: Output tokens used for reasoning.
+        steps: Number of steps.
+        total_tokens: Total number of tokens.
         credits: Credits used.
-        duration_ms: Time taken, in milliseconds.
+        duration_ms: Duration in milliseconds.
         extra: Fields unknown to this version, as the server sent them.
     """
 
@@ -137,26 +136,26 @@ class Usage:
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
-@answer
+@response_model
 class Worker:
     """The state of a worker at one moment.
 
     Args:
         id: The worker's id; opaque.
-        error: None, says the reference; whatever else a server sends is kept.
-        files: The files it has published.
-        incomplete_details: None, says the reference; whatever else a server sends is kept.
-        messages: The conversation; its form is not documented.
-        metadata: Whatever was stored with the worker.
+        error: None, according to the API reference; any other value is kept as sent.
+        files: Its published files.
+        incomplete_details: None, according to the API reference; any other value is kept as sent.
+        messages: The conversation; its format is not documented.
+        metadata: Metadata stored with the worker.
         object: ``"worker"``.
-        output: The messages it has produced.
-        output_text: Their text.
-        running: Whether it is at work.
-        sources: What it has read.
+        output: Its output messages.
+        output_text: The text of the output messages.
+        running: True while it works.
+        sources: The sources it has read.
         status: ``"pending"``, ``"running"`` or ``"completed"``.
-        created_at: When it was created, in seconds since 1970-01-01 UTC.
-        costs: What it has cost.
-        usage: What it has used.
+        created_at: Time of creation, in seconds since 1970-01-01 UTC.
+        costs: Its costs so far.
+        usage: The resources used so far.
         extra: Fields unknown to this version, as the server sent them.
     """
 

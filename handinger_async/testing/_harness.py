@@ -13,8 +13,7 @@ from yarl import URL
 from ..errors import APIConnectionError
 from ..http import Headers, Request, Response
 from ..transports import StreamedResponse, Transport
-from ..transports.memory import Answer as HandlerResult
-from ..transports.memory import Handler, StreamingResponse
+from ..transports.memory import Handler, HandlerResult, StreamingResponse
 from .server import Server
 
 __all__ = [

@@ -12,10 +12,9 @@ import attrs
 from .._json import loads
 from ..codec import decode_request, encode_response, to_json
 from ..errors import ConfigurationError, shorten
-from ..http import DEFAULT_BASE_URL, Headers, Request, Response
+from ..http import DEFAULT_BASE_URL, EVENT_STREAM, Headers, Request, Response
 from ..models import ScheduleCancelResponse, ScheduleListResponse, Worker
 from ..operations import (
-    EVENT_STREAM,
     CancelSchedule,
     ContinueWorker,
     CreateSchedule,

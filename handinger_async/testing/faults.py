@@ -30,8 +30,7 @@ from ..codec import decode_request
 from ..errors import APIConnectionError, ConfigurationError
 from ..http import Headers, Request
 from ..operations import Operation
-from ..transports.memory import Chunks, Handler, StreamingResponse
-from ..transports.memory import ask as call_handler
+from ..transports.memory import Chunks, Handler, StreamingResponse, call_handler
 from ._responses import UnannouncedClose, close, iterate
 
 __all__ = [

@@ -12,8 +12,7 @@ from aiohttp import web
 
 from ..errors import APIConnectionError
 from ..http import Headers, Request
-from ..transports.memory import Handler, StreamingResponse
-from ..transports.memory import ask as call_handler
+from ..transports.memory import Handler, StreamingResponse, call_handler
 from ._responses import UnannouncedClose, iterate
 
 __all__ = ["Server", "serve"]

@@ -15,12 +15,7 @@ from handinger_async import errors
 WITH_EVENT_LOOP = {
     "__main__",
     "_asyncio",
-    "attempts",
-    "bodies",
-    "calls",
     "cli",
-    "limits",
-    "options",
     "resources",
     "session",
     "streams",
@@ -74,8 +69,8 @@ def test_import_configures_no_logging() -> None:
 
 def test_public_name_is_imported_on_first_use() -> None:
     program = (
-        "import sys, handinger_async as h; assert 'handinger_async.codec' not in sys.modules;"
-        "h.to_dict; assert 'handinger_async.codec' in sys.modules; assert 'to_dict' in vars(h);"
+        "import sys, handinger_async as h; assert 'handinger_async._converter' not in sys.modules;"
+        "h.to_dict; assert 'handinger_async._converter' in sys.modules; assert 'to_dict' in vars(h);"
         "assert 'asyncio' not in sys.modules"
     )
     run(program)
@@ -85,6 +80,15 @@ def test_public_name_is_imported_on_first_use() -> None:
 def test_public_name_exists(name: str) -> None:
     assert getattr(handinger_async, name) is not None
     assert name in dir(handinger_async)
+
+
+@pytest.mark.parametrize(("name", "home"), handinger_async._HOMES.items())
+def test_public_name_is_listed_with_the_module_that_defines_it(name: str, home: str) -> None:
+    value = getattr(handinger_async, name)
+    if isinstance(value, type) or callable(value):
+        assert value.__module__ in (f"handinger_async.{home}", "types", "typing")
+    else:
+        assert name in vars(import_module(f"handinger_async.{home}"))
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

@@ -4,7 +4,7 @@ import json
 
 import attrs
 
-from handinger_async import converter, models
+from handinger_async import _converter, models
 from handinger_async.models import (
     Costs,
     CronWhen,
@@ -57,7 +57,7 @@ MODELS = {cls for cls in vars(models).values() if isinstance(cls, type) and attr
 def test_models_have_exactly_the_fields_of_the_reference() -> None:
     assert FIELDS.keys() == MODELS - {UnknownWorkerSchedule}
     for cls, names in FIELDS.items():
-        own = {converter.wire_name(cls, field.name) for field in attrs.fields(cls) if field.name != "extra"}
+        own = {_converter.wire_name(cls, field.name) for field in attrs.fields(cls) if field.name != "extra"}
         assert own == set(names.split()), cls
 
 

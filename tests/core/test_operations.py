@@ -59,10 +59,10 @@ def test_route_and_fields_match_the_reference(
     assert cls.route.returns is returns
 
 
-def test_operations_lists_every_subclass_once() -> None:
-    assert list(OPERATIONS) == [cls for cls, *_ in ROUTES], "add the operation to ROUTES in this module"
+def test_operations_lists_every_declaration_once() -> None:
+    declared = {cls for cls in vars(operations).values() if isinstance(cls, type) and issubclass(cls, Operation)}
+    assert sorted(map(str, OPERATIONS)) == sorted(map(str, declared - {Operation}))
     assert {cls.__name__ for cls in OPERATIONS} <= set(operations.__all__)
-    assert set(OPERATIONS) == set(Operation.__subclasses__())
 
 
 def test_as_stream_returns_the_streaming_operation_or_raises() -> None:
@@ -232,7 +232,7 @@ ALL_TYPES = "'scheduled' or 'delayed' or 'cron' or 'interval'"
         ({"type": "interval", "interval_seconds": None}, "interval_seconds must be a whole number, not NoneType"),
         (
             {"type": "interval", "interval_seconds": 2**63},
-            "interval_seconds must be a whole number of 64 bits at the most",
+            "interval_seconds must be a whole number of at most 64 bits",
         ),
         ({"type": "cron", "cron": 7}, "cron must be a string, not int"),
     ],

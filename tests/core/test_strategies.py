@@ -20,6 +20,7 @@ from handinger_async.models import ScheduledWorkerSchedule, Worker
 from handinger_async.operations import (
     OPERATIONS,
     CancelSchedule,
+    CreateSchedule,
     CreateWorker,
     ListSchedules,
     Operation,
@@ -29,6 +30,7 @@ from handinger_async.operations import (
 )
 from handinger_async.sse import EventParser, ServerSentEvent, encode_event
 from handinger_async.testing import faults, strategies
+from handinger_async.testing.strategies._operations import operation
 
 T = TypeVar("T")
 
@@ -64,7 +66,8 @@ def seen() -> dict[tuple[type[Any], str], list[Any]]:
     """Values that the strategies draw, by class and field."""
     values: dict[tuple[type[Any], str], list[Any]] = defaultdict(list)
     for strategy, count in [
-        (strategies.operations(), 300),
+        *((operation(cls), 40) for cls in OPERATIONS),
+        (operation(CreateSchedule), 150),
         (strategies.workers(), 100),
         (strategies.schedules(), 500),
         (strategies.events(), 60),

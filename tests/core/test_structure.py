@@ -10,14 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from handinger_async import converter, models
-from handinger_async._drafts import draft
-from handinger_async._structure import is_answer, make_structure_hook
+from handinger_async import _converter, models
+from handinger_async._structure import draft, is_response_model, make_structure_hook
 from handinger_async.models import Costs, CronWorkerSchedule, File, ScheduleListResponse, Usage, Worker, WorkerSchedule
 from handinger_async.operations import ListSchedules
 from handinger_async.testing.strategies import json_mutations, results, workers
 
-RESPONSE_MODELS = [cls for cls in vars(models).values() if isinstance(cls, type) and is_answer(cls)]
+RESPONSE_MODELS = [cls for cls in vars(models).values() if isinstance(cls, type) and is_response_model(cls)]
 SCHEDULE = {
     "id": "s1",
     "budget": "low",
@@ -39,11 +38,11 @@ USAGE = {
 
 
 def fast(document: Any, tp: Any) -> Any:
-    return converter._converter.structure(document, tp)
+    return _converter._converter.structure(document, tp)
 
 
 def detailed(document: Any, tp: Any) -> Any:
-    return converter._detailed_converter().structure(document, tp)
+    return _converter._detailed_converter().structure(document, tp)
 
 
 def check_alike(document: Any, tp: Any) -> None:
@@ -64,7 +63,7 @@ def check_alike(document: Any, tp: Any) -> None:
 @given(st.data())
 def test_generated_hooks_match_the_detailed_converter(data: st.DataObject) -> None:
     tp, values = data.draw(st.sampled_from([(Worker, workers()), (ScheduleListResponse, results(ListSchedules("w1")))]))
-    document = converter.to_dict(data.draw(values))
+    document = _converter.to_dict(data.draw(values))
     check_alike(document, tp)
     check_alike(data.draw(json_mutations(document)), tp)
 
@@ -136,7 +135,7 @@ def test_lazy_extra_is_created_once_per_value() -> None:
     one.extra["new"] = 1
     assert one.extra == copy.copy(one).extra == copy.deepcopy(one).extra == {"new": 1}
     assert pickle.loads(pickle.dumps(one)) == one != other == made
-    assert converter.to_dict(one) == converter.to_dict(other) | {"new": 1}
+    assert _converter.to_dict(one) == _converter.to_dict(other) | {"new": 1}
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         one.extra = {}
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -199,7 +198,7 @@ def test_well_formed_document_is_structured_without_calls(tp: type[Any], documen
     def fail(*_: object) -> None:
         raise AssertionError("called")
 
-    hook = make_structure_hook(tp, converter._converter, converter.wire_name, converter.TAGGED)
+    hook = make_structure_hook(tp, _converter._converter, _converter.wire_name, _converter.TAGGED)
     called = [name for name in hook.__globals__ if name.startswith(("hook_", "unknown"))]
     assert len(called) > 4
     hook.__globals__.update(dict.fromkeys(called, fail))
@@ -210,7 +209,7 @@ def test_well_formed_document_is_structured_without_calls(tp: type[Any], documen
 
 @pytest.mark.parametrize("cls", RESPONSE_MODELS)
 def test_every_response_model_has_a_generated_hook(cls: type[Any]) -> None:
-    assert converter._converter.get_structure_hook(cls).__code__.co_filename == "<string>"
+    assert _converter._converter.get_structure_hook(cls).__code__.co_filename == "<string>"
     assert "__weakref__" not in cls.__slots__
 
 

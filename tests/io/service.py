@@ -8,7 +8,7 @@ from typing import Any
 
 from handinger_async import APIConnectionError, Attempt, EventStream, Session
 from handinger_async.http import Request, Response
-from handinger_async.transports.memory import Answer, MemoryTransport, StreamingResponse
+from handinger_async.transports.memory import HandlerResult, MemoryTransport, StreamingResponse
 
 JSON = {"Content-Type": "application/json"}
 SSE = {"Content-Type": "text/event-stream"}
@@ -71,7 +71,7 @@ class Service:
         self.times: list[float] = []
         self.attempts: list[Attempt] = []
 
-    async def __call__(self, request: Request) -> Answer:
+    async def __call__(self, request: Request) -> HandlerResult:
         self.requests.append(request)
         self.times.append(now())
         response = self._next()

@@ -12,7 +12,7 @@ from handinger_async import APIConnectionError, RetryPolicy, Session
 from handinger_async.http import Request, Response
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.aiohttp import AiohttpTransport
-from handinger_async.transports.memory import Answer, MemoryTransport, StreamingResponse
+from handinger_async.transports.memory import HandlerResult, MemoryTransport, StreamingResponse
 
 from .service import JSON, SSE, WORKER, json_response
 from .wire import WireRequest, chunked, response, wire_server
@@ -140,7 +140,7 @@ class Bodies:
         self.open = 0
         self.flaky = itertools.count()
 
-    async def __call__(self, request: Request) -> Answer:
+    async def __call__(self, request: Request) -> HandlerResult:
         await asyncio.sleep(1)
         if request.path == "/flaky":
             return Response(500) if next(self.flaky) % 2 == 0 else Response(200, JSON, b"{}")
@@ -232,8 +232,8 @@ async def test_cancellation_on_the_wire_leaves_nothing_behind(
 
         def check() -> None:
             _, transport = sessions[-1]
-            assert not transport._answers
-            for kept in transport._kept.values():
+            assert not transport._open_responses
+            for kept in transport._loop_sessions.values():
                 for connector in (kept.plain.connector, kept.streams.connector):
                     assert connector is not None
                     assert not connector._acquired

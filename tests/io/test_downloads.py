@@ -14,8 +14,11 @@ from handinger_async import (
     APIResponseValidationError,
     ConfigurationError,
     FileDownload,
+    InternalServerError,
     NotFoundError,
+    RetryPolicy,
     Session,
+    Timeouts,
 )
 from handinger_async.http import Response
 from handinger_async.testing.virtual_time import run
@@ -232,5 +235,65 @@ def test_file_name_from_the_server_is_ignored(tmp_path: Path) -> None:
         async with Service(lambda request: file(b"x", **name)).session() as session:
             await download(session).save(tmp_path / "f")
         assert names(tmp_path) == ["f"]
+
+    run(main())
+
+
+async def slow(gate: asyncio.Event) -> AsyncIterator[bytes]:
+    yield DATA[:1000]
+    await gate.wait()
+    yield DATA[1000:]
+
+
+@pytest.mark.parametrize("second", [FileDownload.read, FileDownload.__anext__, FileDownload.__aenter__])
+@pytest.mark.parametrize("first", [FileDownload.read, "save", "iterate"])
+def test_second_reader_of_a_file_is_refused(first: Any, second: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        service = Service(lambda request: StreamingResponse(200, BINARY, slow(gate)))
+
+        async def read_all(opened: FileDownload) -> bytes:
+            if first == "save":
+                return (await opened.save(tmp_path / "plan.md")).read_bytes()
+            return await first(opened) if callable(first) else b"".join([chunk async for chunk in opened])
+
+        async with service.session() as session:
+            opened = download(session)
+            reading = asyncio.create_task(read_all(opened))
+            await asyncio.sleep(1)
+            with pytest.raises(ConfigurationError, match="already being read by another task"):
+                await second(opened)
+            gate.set()
+            assert await reading == DATA
+        assert len(service.requests) == 1
+
+    run(main())
+
+
+def test_interrupted_read_starts_again_and_has_one_retry_budget() -> None:
+    async def main() -> None:
+        attempts: list[Any] = []
+        service = Service(file(DATA[:500], Content_Length=str(len(DATA))), Response(503), lambda request: plan())
+        async with service.session(observe=attempts.append) as session:
+            assert await download(session).read() == DATA
+        assert [(attempt.number, attempt.status) for attempt in attempts] == [(1, 200), (2, 503), (3, 200)]
+
+        service = Service(file(DATA[:500], Content_Length=str(len(DATA))), Response(503))
+        async with service.session(retry=RetryPolicy(max_retries=2)) as session:
+            with pytest.raises(InternalServerError, match="3 attempts"):
+                await download(session).read()
+        assert len(service.requests) == 3
+
+    run(main())
+
+
+def test_second_read_has_a_deadline_and_retries_of_its_own() -> None:
+    async def main() -> None:
+        service = Service(Response(503), lambda request: plan(), Response(503), lambda request: plan())
+        async with service.session(timeouts=Timeouts(deadline=60), retry=RetryPolicy(max_retries=1)) as session:
+            opened = download(session)
+            assert await opened.read() == DATA
+            await asyncio.sleep(100)
+            assert await opened.read() == DATA
 
     run(main())

@@ -161,9 +161,9 @@ def test_given_session_in_another_event_loop_is_refused(refusing_url: str) -> No
         session = Session(api_key="key", base_url=refusing_url, transport=transport)
         with pytest.raises(APIConnectionError):
             await session.with_options().request("POST", "/x")
-        assert transport._given is not None
-        await transport._given.close()
-        transport._given = aiohttp.ClientSession()
+        assert transport._user_session is not None
+        await transport._user_session.close()
+        transport._user_session = aiohttp.ClientSession()
         return session
 
     async def use(session: Session) -> None:
@@ -173,5 +173,5 @@ def test_given_session_in_another_event_loop_is_refused(refusing_url: str) -> No
     with asyncio.Runner() as first, asyncio.Runner() as second:
         session = first.run(make())
         second.run(use(session))
-        transport: Any = session._caller.pool._transport
-        first.run(transport._given.close())
+        transport: Any = session._settings.pool._transport
+        first.run(transport._user_session.close())

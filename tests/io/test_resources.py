@@ -7,33 +7,25 @@ from typing import Any
 import attrs
 import pytest
 
-from handinger_async import ConfigurationError, EventStream, FileDownload, Session, calls, operations
+from handinger_async import ConfigurationError, EventStream, FileDownload, Session, operations, resources
+from handinger_async._asyncio import calls
 from handinger_async.http import Headers, Request, Response
-from handinger_async.resources import Schedules, Workers
 from handinger_async.transports.memory import MemoryTransport
 
 from .service import ok
 
+#: The public methods of the resources, each with the operation whose class its code names.
 METHODS: list[tuple[Any, type[operations.Operation[Any]]]] = [
-    (Workers.create, operations.CreateWorker),
-    (Workers.retrieve, operations.RetrieveWorker),
-    (Workers.continue_, operations.ContinueWorker),
-    (Workers.stream_updates, operations.StreamWorkerUpdates),
-    (Workers.retrieve_email, operations.RetrieveWorkerEmail),
-    (Workers.retrieve_file, operations.RetrieveWorkerFile),
-    (Schedules.list, operations.ListSchedules),
-    (Schedules.create, operations.CreateSchedule),
-    (Schedules.cancel, operations.CancelSchedule),
+    (method, next(cls for cls in operations.OPERATIONS if cls.__name__ in method.__code__.co_names))
+    for resource in map(vars(resources).__getitem__, resources.__all__)
+    for name, method in inspect.getmembers(resource, inspect.isfunction)
+    if not name.startswith("_")
 ]
 
 
-def public(cls: type) -> set[Any]:
-    return {member for name, member in vars(cls).items() if inspect.isfunction(member) and not name.startswith("_")}
-
-
-def test_methods_and_operations_correspond() -> None:
-    assert {method for method, _ in METHODS} == public(Workers) | public(Schedules)
-    assert [operation for _, operation in METHODS] == list(operations.OPERATIONS)
+def test_every_operation_has_one_method() -> None:
+    named = [operation for _, operation in METHODS]
+    assert sorted(map(str, named)) == sorted(map(str, operations.OPERATIONS))
 
 
 @pytest.mark.parametrize(("method", "operation"), METHODS, ids=lambda value: getattr(value, "__qualname__", None))
@@ -89,8 +81,8 @@ async def test_forgotten_await_warns() -> None:
         (lambda s: s.workers.schedules.create("w", input="x", when={"type": "daily"}), "'interval', not 'daily'"),
         (lambda s: s.workers.schedules.create("w", input="x", when=60), "when must be a When or a dict, not int"),
         (lambda s: s.workers.schedules.cancel(".", worker_id="w"), "schedule_id must not be '.'"),
-        (lambda s: s.stream(operations.ListSchedules("w")), "ListSchedules does not"),
-        (lambda s: s.download(operations.ListSchedules("w")), "ListSchedules does not"),
+        (lambda s: s.stream(operations.ListSchedules("w")), "ListSchedules cannot respond with a stream"),
+        (lambda s: s.download(operations.ListSchedules("w")), "the response to ListSchedules is not a file"),
     ],
 )
 async def test_bad_arguments_are_refused_before_anything_is_sent(call: Any, words: str) -> None:
@@ -126,7 +118,7 @@ def test_options_that_are_not_mappings_are_refused(name: str) -> None:
         ("GET", "/a/%2E%2e/b", "segment"),
         ("GET", "/a\r\nHost: x", "control character"),
         ("GET", "/a#b", "'#'"),
-        ("GET", "", "not empty"),
+        ("GET", "", "non-empty"),
         ("G ET", "/a", "not an HTTP method"),
         ("", "/a", "not an HTTP method"),
     ],
@@ -143,7 +135,7 @@ async def test_invalid_custom_requests_are_refused(method: str, path: str, words
             with pytest.raises(ConfigurationError, match="query"):
                 await session.request("GET", "/a", query=query)  # type: ignore[arg-type]
         for bad in (object(), float("nan"), {1j: 2}):
-            with pytest.raises(ConfigurationError, match="json cannot be sent"):
+            with pytest.raises(ConfigurationError, match="json cannot be encoded"):
                 await session.request("POST", "/a", json=bad)
 
 
@@ -171,27 +163,28 @@ async def test_cached_requests_are_sent_like_new_ones() -> None:
 
 
 def test_request_cache_distinguishes_method_and_headers() -> None:
-    caller, headers = Session(api_key="key")._caller, Headers({"Accept": "text/plain"})
+    settings, headers = Session(api_key="key")._settings, Headers({"Accept": "text/plain"})
     for method in ("GET", "DELETE", "GET"):
-        url, prepared = caller._prepare_once(Request(method, "/x", headers))
+        url, prepared = settings.prepare(Request(method, "/x", headers))
         assert (prepared.method, str(url)[-2:], prepared.headers["accept"]) == (method, "/x", "text/plain")
-    _, other = caller._prepare_once(Request("GET", "/x", {"Accept": "image/png"}))
+    _, other = settings.prepare(Request("GET", "/x", {"Accept": "image/png"}))
     assert other.headers["accept"] == "image/png"
 
 
 async def test_request_cache_is_bounded() -> None:
     response = Response(200, {"Content-Type": "application/json"}, b'"w@example.com"')
     session = Session(api_key="key", transport=MemoryTransport(lambda _: response))
-    for number in range(2 * calls._MOST_PREPARED):
+    for number in range(2 * calls._MAX_PREPARED):
         await session.workers.retrieve_email(f"w{number}")
-    assert 0 < len(session._caller._prepared) <= calls._MOST_PREPARED
+    assert 0 < len(session._settings._prepared) <= calls._MAX_PREPARED
 
 
-async def test_custom_requests_and_posts_are_not_cached() -> None:
+async def test_equal_requests_without_a_body_are_prepared_once() -> None:
     session = Session(api_key="key", transport=MemoryTransport(lambda _: ok))
     await session.workers.create(input="x")
-    await session.request("GET", "/x", headers={"X-Secret": "x"}, query={"a": "b"})
-    assert not session._caller._prepared
+    assert not session._settings._prepared
+    prepared = [session._settings.prepare(Request("GET", "/x", {"Accept": "text/plain"})) for _ in range(2)]
+    assert prepared[0][1] is prepared[1][1]
 
 
 async def test_mapping_from_a_custom_transport_is_converted_to_headers() -> None:

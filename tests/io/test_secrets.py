@@ -200,10 +200,10 @@ async def test_pickles_and_copies_do_not_hold_the_key() -> None:
             with pytest.raises(APIError) as caught:
                 await session.workers.create(input=PROMPT)
             exchange_error = caught.value
-            for value in (session, session.with_options(), session._caller, session._caller.endpoint):
+            for value in (session, session.with_options(), session._settings, session._settings.endpoint):
                 with pytest.raises(TypeError):
                     pickle.dumps(value)
-        for value in (exchange_error, exchange_error.response, attempts[0], session._caller.options):
+        for value in (exchange_error, exchange_error.response, attempts[0], session._settings.options):
             assert KEY.encode() not in pickle.dumps(value)
             assert KEY not in repr(copy.deepcopy(value))
 

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from handinger_async import RetryPolicy, Session
-from handinger_async.transports._hangups import Hangups
+from handinger_async.transports._stale_connections import StaleConnections as StaleConnections
 from handinger_async.transports.aiohttp import AiohttpTransport
 
 from .wire import HANG_GUARD, WireRequest, half_close, response, wire_server
@@ -25,7 +25,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has ep
 
 
 @contextmanager
-def connected(stale: Hangups) -> Iterator[tuple[socket.socket, socket.socket]]:
+def connected(stale: StaleConnections) -> Iterator[tuple[socket.socket, socket.socket]]:
     """Return our watched end of a connection, and the peer's."""
     with socket.create_server(("127.0.0.1", 0)) as listener, closing(stale.new_socket(ADDRESS)) as ours:
         ours.connect(listener.getsockname())
@@ -35,7 +35,7 @@ def connected(stale: Hangups) -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @on_linux
 def test_closed_peer_is_reported_until_our_socket_is_closed() -> None:
-    with Hangups() as stale:
+    with StaleConnections() as stale:
         assert not stale.possible()
         with connected(stale) as (ours, peer), connected(stale):
             assert not stale.possible()
@@ -49,14 +49,14 @@ def test_closed_peer_is_reported_until_our_socket_is_closed() -> None:
 
 @on_linux
 def test_half_closed_peer_is_reported_as_stale() -> None:
-    with Hangups() as stale, connected(stale) as (_, peer):
+    with StaleConnections() as stale, connected(stale) as (_, peer):
         half_close(peer)
         assert stale.possible()
 
 
 @on_linux
 def test_pending_data_is_not_reported_as_stale() -> None:
-    with Hangups() as stale, connected(stale) as (ours, peer):
+    with StaleConnections() as stale, connected(stale) as (ours, peer):
         peer.sendall(b"data")
         assert ours.recv(1, socket.MSG_PEEK)
         assert not stale.possible()
@@ -64,7 +64,7 @@ def test_pending_data_is_not_reported_as_stale() -> None:
 
 @on_linux
 def test_closing_releases_the_epoll_descriptor() -> None:
-    with Hangups() as stale:
+    with StaleConnections() as stale:
         descriptor = stale._epoll.fileno()
         os.fstat(descriptor)
     with pytest.raises(OSError, match="descriptor"):
@@ -73,7 +73,7 @@ def test_closing_releases_the_epoll_descriptor() -> None:
 
 def test_sockets_can_be_created_after_closing() -> None:
     """A connection attempt may outlive its session."""
-    with Hangups() as stale:
+    with StaleConnections() as stale:
         pass
     with connected(stale) as (_, peer):
         peer.close()
@@ -92,7 +92,7 @@ def test_without_epoll_a_stale_connection_is_always_possible(
     monkeypatch: pytest.MonkeyPatch, epoll: Callable[[], Any]
 ) -> None:
     monkeypatch.setattr(select, "epoll", epoll, raising=False)
-    with Hangups() as stale, connected(stale):
+    with StaleConnections() as stale, connected(stale):
         assert stale.possible()
 
 
@@ -109,7 +109,7 @@ def test_socket_that_cannot_be_watched_makes_stale_connections_possible(monkeypa
             pass
 
     monkeypatch.setattr(select, "epoll", Full)
-    with Hangups() as stale:
+    with StaleConnections() as stale:
         assert not stale.possible()
         with connected(stale) as (ours, _):
             assert stale.possible()

@@ -11,6 +11,7 @@ import pytest
 
 from handinger_async import (
     APIConnectionError,
+    ConfigurationError,
     EventStream,
     Session,
     StreamInterruptedError,
@@ -187,5 +188,27 @@ def test_truncated_body_is_an_interruption_with_its_cause() -> None:
             assert isinstance(caught.value.__cause__, APIConnectionError)
             assert (caught.value.last_event_id, caught.value.events_seen) == ("", 1)
             assert "after 1 events: lost" in str(caught.value)
+
+    run(main())
+
+
+def test_second_reader_of_a_stream_is_refused_and_the_first_goes_on() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def chunks() -> AsyncIterator[bytes]:
+            await gate.wait()
+            yield b"data: a\n\n"
+
+        service = Service(lambda request: event_stream(chunks()))
+        async with service.session() as session, session.workers.stream_updates("w") as events:
+            reading = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(1)
+            for second in (events, events.batches()):
+                with pytest.raises(ConfigurationError, match="already being read by another task"):
+                    await anext(second)
+            gate.set()
+            assert (await reading).data == "a"
+        assert len(service.requests) == 1
 
     run(main())

@@ -14,10 +14,11 @@ from handinger_async import (
     Session,
     StreamInterruptedError,
     Timeouts,
+    resume,
 )
 from handinger_async.http import Request, Response
 from handinger_async.testing.virtual_time import VirtualTimeLoop, run
-from handinger_async.transports.memory import Answer
+from handinger_async.transports.memory import HandlerResult
 
 from .service import Service, event_stream, read_events, truncated
 
@@ -65,7 +66,7 @@ def test_drop_at_any_byte_loses_and_repeats_no_event(body_for: Callable[[Request
     async def main(*at: int) -> None:
         cuts = iter(at)
 
-        def respond(request: Request) -> Answer:
+        def respond(request: Request) -> HandlerResult:
             body = body_for(request)
             place = next(cuts, None)
             return event_stream([body] if place is None or place >= len(body) else truncated(body[:place]))
@@ -246,11 +247,11 @@ def test_long_stream_is_resumed_in_bounded_memory() -> None:
         service = Service(event_stream(truncated(*whole[:400])), event_stream(whole))
         async with service.session() as session, session.workers.stream_updates("w") as events:
             got = [int(event.data) async for event in events]
-            history = events._history
+            history = events._events._history
         assert got == list(range(5000))
         assert history is not None
-        assert len(history._recent) <= history.SPAN
-        assert len(history._tail) <= history.SPAN
+        assert len(history._recent_ids) <= resume._MEMORY
+        assert len(history._tail) <= resume._MEMORY
 
     run(main())
 

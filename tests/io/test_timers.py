@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import APITimeoutError
-from handinger_async.limits import TimeLimits, _Alike
+from handinger_async._asyncio.timers import Timers, _SharedTimer
 from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 
 from .service import Service, now, ok
@@ -62,7 +62,7 @@ def counting() -> CountingLoop:
 def test_each_wait_ends_when_done_or_at_its_own_timeout(
     waits: list[tuple[float, float, float | None, float | None]],
 ) -> None:
-    limits = TimeLimits()
+    timers = Timers()
 
     async def one(begin: float, takes: float, limit: float | None, deadline: float | None) -> None:
         await asyncio.sleep(begin)
@@ -70,7 +70,7 @@ def test_each_wait_ends_when_done_or_at_its_own_timeout(
         end = None if deadline is None else begin + deadline
         outcome: Any
         try:
-            outcome = await limits.wait(asyncio.sleep(takes, "done"), limit, end, "thing")
+            outcome = await timers.wait(asyncio.sleep(takes, "done"), limit, end, "thing")
         except APITimeoutError as error:
             outcome = error
         if outcome == "done":
@@ -95,12 +95,12 @@ def test_each_wait_ends_when_done_or_at_its_own_timeout(
 
 def test_waits_with_the_same_timeout_share_a_timer() -> None:
     async def main() -> None:
-        limits = TimeLimits()
+        timers = Timers()
         async with asyncio.TaskGroup() as group:
             for _ in range(100):
-                group.create_task(limits.wait(asyncio.sleep(0), 60, None, "thing"))
+                group.create_task(timers.wait(asyncio.sleep(0), 60, None, "thing"))
         for _ in range(100):
-            await limits.wait(asyncio.sleep(0), 60, None, "thing")
+            await timers.wait(asyncio.sleep(0), 60, None, "thing")
         assert len(counting().timers) == 1
         await asyncio.sleep(61)
         assert len(counting().timers) == 2  # the other is that of the sleep: none is set where nothing waits
@@ -110,12 +110,12 @@ def test_waits_with_the_same_timeout_share_a_timer() -> None:
 
 def test_timer_is_rescheduled_for_waits_that_began_later() -> None:
     async def main() -> None:
-        limits = TimeLimits()
+        timers = Timers()
 
         async def one(begin: float) -> float:
             await asyncio.sleep(begin)
             with pytest.raises(APITimeoutError, match=r"\bthing\b.*\b10 s\b|\b10 s\b.*\bthing\b"):
-                await limits.wait(forever(), 10, None, "thing")
+                await timers.wait(forever(), 10, None, "thing")
             return now()
 
         begins = [0.0, 1.0, 1.0, 9.5, 10.0, 35.0]
@@ -127,46 +127,46 @@ def test_timer_is_rescheduled_for_waits_that_began_later() -> None:
 
 def test_timeouts_that_always_differ_leave_no_timers() -> None:
     async def main() -> None:
-        limits = TimeLimits()
+        timers = Timers()
         for number in range(50):
-            await limits.wait(asyncio.sleep(0), 1 + number / 50, None, "thing")
+            await timers.wait(asyncio.sleep(0), 1 + number / 50, None, "thing")
         await asyncio.sleep(2)
-        assert not limits._alike
+        assert not timers._shared
         assert not counting().pending
 
     run_counting(main())
 
 
 def test_timers_of_closed_event_loops_are_dropped() -> None:
-    limits = TimeLimits()
+    timers = Timers()
     for _ in range(5):
-        run(limits.wait(asyncio.sleep(0), 60, None, "thing"))
-    assert len(limits._alike) == 1
+        run(timers.wait(asyncio.sleep(0), 60, None, "thing"))
+    assert len(timers._shared) == 1
 
 
 def test_closing_keeps_only_the_timers_of_pending_waits() -> None:
     async def main() -> None:
-        limits = TimeLimits()
-        await limits.wait(asyncio.sleep(0), 60, None, "thing")
-        waiting = asyncio.ensure_future(limits.wait(forever(), 30, None, "thing"))
+        timers = Timers()
+        await timers.wait(asyncio.sleep(0), 60, None, "thing")
+        waiting = asyncio.ensure_future(timers.wait(forever(), 30, None, "thing"))
         await asyncio.sleep(1)
-        limits.close()
+        timers.close()
         assert [timer.when() for timer in counting().pending] == [30]
         with pytest.raises(APITimeoutError):
             await waiting
-        await limits.wait(asyncio.sleep(0), 60, None, "thing")  # and it can still be used
+        await timers.wait(asyncio.sleep(0), 60, None, "thing")  # and it can still be used
 
     run_counting(main())
 
 
 def test_closing_keeps_the_timers_of_other_event_loops() -> None:
-    limits = TimeLimits()
+    timers = Timers()
 
     async def main() -> None:
-        await limits.wait(asyncio.sleep(0), 60, None, "thing")
+        await timers.wait(asyncio.sleep(0), 60, None, "thing")
 
     async def close() -> None:
-        limits.close()
+        timers.close()
 
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
         runner.run(main())
@@ -177,15 +177,15 @@ def test_closing_keeps_the_timers_of_other_event_loops() -> None:
 
 
 def test_two_threads_can_drop_the_same_closed_loop() -> None:
-    limits = TimeLimits()
+    timers = Timers()
 
     class Closed:
         def is_closed(self) -> bool:
-            limits._alike.clear()  # as the other thread does in this very moment
+            timers._shared.clear()  # as the other thread does in this very moment
             return True
 
-    limits._alike[Closed(), 60] = _Alike()  # type: ignore[index]
-    run(limits.wait(asyncio.sleep(0), 60, None, "thing"))
+    timers._shared[Closed(), 60] = _SharedTimer()  # type: ignore[index]
+    run(timers.wait(asyncio.sleep(0), 60, None, "thing"))
 
 
 def test_closed_session_leaves_no_timer() -> None:
@@ -206,16 +206,16 @@ def test_timer_does_not_keep_the_context_of_the_first_task(*, again: bool) -> No
     variable: ContextVar[Thing] = ContextVar("variable")
 
     async def main() -> None:
-        limits = TimeLimits()
+        timers = Timers()
         seen: list[ref[Thing]] = []
 
         async def first() -> None:
             variable.set(Thing())
             seen.append(ref(variable.get()))
-            await limits.wait(asyncio.sleep(0), 60, None, "thing")
+            await timers.wait(asyncio.sleep(0), 60, None, "thing")
 
         await asyncio.create_task(first())
-        later = asyncio.create_task(limits.wait(asyncio.sleep(90), 60, None, "thing"))
+        later = asyncio.create_task(timers.wait(asyncio.sleep(90), 60, None, "thing"))
         await asyncio.sleep(61 if again else 1)
         gc.collect()
         assert seen[0]() is None
@@ -232,13 +232,13 @@ def test_clock_set_back_does_not_delay_later_timeouts() -> None:
             return super().time() + self.ahead
 
     async def main() -> None:
-        limits, loop = TimeLimits(), asyncio.get_running_loop()
+        timers, loop = Timers(), asyncio.get_running_loop()
         assert isinstance(loop, Clock)
         loop.ahead = 1e6
-        await limits.wait(asyncio.sleep(0), 10, None, "thing")
+        await timers.wait(asyncio.sleep(0), 10, None, "thing")
         loop.ahead = 0.0
         with pytest.raises(APITimeoutError):
-            await limits.wait(forever(), 10, None, "thing")
+            await timers.wait(forever(), 10, None, "thing")
         assert loop.time() == 10
         failures: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, context: failures.append(context))
@@ -251,12 +251,12 @@ def test_clock_set_back_does_not_delay_later_timeouts() -> None:
 
 def test_timer_cancelled_from_outside_is_scheduled_again() -> None:
     async def main() -> None:
-        limits = TimeLimits()
-        await limits.wait(asyncio.sleep(0), 10, None, "thing")
+        timers = Timers()
+        await timers.wait(asyncio.sleep(0), 10, None, "thing")
         for timer in counting().pending:
             timer.cancel()
         with pytest.raises(APITimeoutError):
-            await limits.wait(forever(), 10, None, "thing")
+            await timers.wait(forever(), 10, None, "thing")
         assert now() == 10
 
     run_counting(main())
@@ -269,7 +269,7 @@ def test_timer_that_fires_too_early_is_rescheduled() -> None:
 
     async def main() -> None:
         with pytest.raises(APITimeoutError):
-            await TimeLimits().wait(forever(), 0.1009, None, "thing")
+            await Timers().wait(forever(), 0.1009, None, "thing")
         assert 0.1009 <= now() < 0.103
         assert len(counting().timers) <= 3
 
@@ -280,14 +280,14 @@ def test_timer_that_fires_too_early_is_rescheduled() -> None:
 def test_past_deadline_ends_work_that_yields_to_the_loop() -> None:
     async def main() -> None:
         with pytest.raises(APITimeoutError, match="deadline"):
-            await TimeLimits().wait(asyncio.sleep(0), None, -1.0, "thing")
+            await Timers().wait(asyncio.sleep(0), None, -1.0, "thing")
 
     run(main())
 
 
 def test_deadline_leaves_no_timer() -> None:
     async def main() -> None:
-        await TimeLimits().wait(asyncio.sleep(0), 5, now() + 60, "thing")
+        await Timers().wait(asyncio.sleep(0), 5, now() + 60, "thing")
         assert not counting().pending
 
     run_counting(main())
@@ -301,6 +301,6 @@ def test_exception_of_the_awaited_work_propagates(deadline: float | None) -> Non
 
     async def main() -> None:
         with pytest.raises(TimeoutError, match="its own"):
-            await TimeLimits().wait(fail(), 10, deadline, "thing")
+            await Timers().wait(fail(), 10, deadline, "thing")
 
     run(main())

@@ -9,7 +9,7 @@ import attrs
 
 from handinger_async.errors import APIConnectionError, APITimeoutError
 from handinger_async.http import Headers
-from handinger_async.transports.memory import ask as call_handler
+from handinger_async.transports.memory import call_handler
 
 from .wrapped_transports import InMemory, OverNetwork, Passing, WithGivenSession
 

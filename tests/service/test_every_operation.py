@@ -70,6 +70,6 @@ async def test_every_operation_has_a_response_of_the_fake(cls):
     _, request = Endpoint("https://example.com", "key").prepare(encode_request(operation))
     if FakeHandinger()(request).status == 501:
         pytest.fail(
-            f"no response for {cls.__name__}: add a case for it to FakeHandinger in handinger_async/testing",
+            f"no response for {cls.__name__}: add a case for it to FakeHandinger in handinger_async/testing/fake.py",
             pytrace=False,
         )

@@ -36,8 +36,7 @@ from handinger_async.testing.faults import (
 )
 from handinger_async.testing.scripts import Step
 from handinger_async.testing.server import Server
-from handinger_async.transports.memory import MemoryTransport
-from handinger_async.transports.memory import ask as call_handler
+from handinger_async.transports.memory import MemoryTransport, call_handler
 
 ONCE = RetryPolicy(max_retries=0)
 AT_ONCE = RetryPolicy(max_retries=10, initial_delay=0)

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import attrs
 
+from ...http import BINARY
 from ...models import File, Output, OutputContent, Worker
-from ...operations import BINARY
 from ..scripts import Step
 from .clock import Clock, Ids
 from .files import Version

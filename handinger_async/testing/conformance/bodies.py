@@ -9,8 +9,7 @@ from contextlib import suppress
 
 from ...errors import APIConnectionError
 from ...http import Request, Response
-from ...transports.memory import Answer as HandlerResult
-from ...transports.memory import StreamingResponse
+from ...transports.memory import HandlerResult, StreamingResponse
 from .._harness import HANG_GUARD, Always, Gate, Harness, check, failure_of, iterate_loop, read_all
 from ._clauses import clause, network_clause
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ...http import Request, Response
-from ...transports.memory import Answer as HandlerResult
+from ...transports.memory import HandlerResult
 from .._harness import HANG_GUARD, Always, Gate, Harness, cancel, check, expect, failure_of, iterate_loop
 from ._clauses import clause
 

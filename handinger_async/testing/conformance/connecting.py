@@ -10,8 +10,7 @@ from yarl import URL
 
 from ...errors import APIConnectionError, APITimeoutError
 from ...http import Request, Response
-from ...transports.memory import Answer as HandlerResult
-from ...transports.memory import StreamingResponse
+from ...transports.memory import HandlerResult, StreamingResponse
 from .._harness import HANG_GUARD, Harness, check, failure_of
 from ._clauses import clause, network_clause
 

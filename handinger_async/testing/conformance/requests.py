@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ...http import Request, Response
-from ...transports.memory import Answer as HandlerResult
+from ...transports.memory import HandlerResult
 from .._harness import Always, Harness, check, expect
 from ._clauses import clause
 

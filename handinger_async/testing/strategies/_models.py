@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from ... import models
-from ...converter import TAGGED, to_dict, wire_name
+from ..._converter import TAGGED, to_dict, wire_name
 from ...models import Worker, WorkerSchedule
 from ._values import AMOUNTS, COUNTS, INSTANTS, JSON, VALUES
 

@@ -7,7 +7,7 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from ...converter import to_dict, wire_name
+from ..._converter import to_dict, wire_name
 from ._models import MODELS, NEW_WORDS, field_names, union_members
 from ._values import JSON, VALUES
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from ... import operations as ops
+from ...http import EVENT_STREAM
 from ...models import When, WorkerSchedule
-from ...operations import EVENT_STREAM, Operation
+from ...operations import Operation
 from ._models import model, schedules, union_members
 from ._streams import event_lists
 from ._values import INSTANTS, INTEGERS
@@ -52,7 +53,7 @@ def operation(cls: type[Operation[Any]]) -> SearchStrategy[Operation[Any]]:
     Raises:
         NotImplementedError: There is no strategy for the type of a field.
     """
-    return _build(cls, ops.path_fields(cls))
+    return _build(cls, cls.route.path_parameters)
 
 
 def _build(cls: Any, path_parameters: dict[str, bool]) -> SearchStrategy[Any]:

@@ -1,4 +1,4 @@
-"""The account of each attempt: one value for an observer, one line for the log."""
+"""Attempt records: an `Attempt` for the observer and a log line for each request sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
-from .errors import APIConnectionError, shorten
+from ..errors import APIConnectionError, shorten
 
 __all__ = ["Attempt", "Observer", "configure_logging", "logger", "report"]
 
@@ -17,17 +17,17 @@ logger = logging.getLogger("handinger_async")
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """What came of sending a request once; the value that ``Session(observe=…)`` is called with.
+    """The outcome of one attempt to send a request: the argument of ``Session(observe=…)``.
 
     Args:
         method: The HTTP method.
         path: The path, without the query.
-        number: Which attempt this was, from 1.
-        status: The status of the answer, or None if there was none.
-        error: Why there was none, or why it is not a result; an ``asyncio.CancelledError`` if the caller gave up.
-        request_id: What the server calls the exchange.
-        elapsed: Seconds that the attempt took; up to the headers for a streamed answer.
-        delay: Seconds until the next attempt, or None if this was the last.
+        number: The number of the attempt, from 1.
+        status: The status of the response; None if there was no response.
+        error: The reason for a failure; an ``asyncio.CancelledError`` if the caller was cancelled; else None.
+        request_id: The service's id for the request.
+        elapsed: Duration of the attempt in seconds. That of a stream or a file ends with the headers of its response.
+        delay: Seconds until the next attempt; None if this was the last, or has succeeded.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Attempt:
 
     @property
     def request_sent(self) -> bool:
-        """Whether the server may have received the request. False only when that is impossible."""
+        """True if the server may have received the request. False only if that is impossible."""
         return not isinstance(self.error, APIConnectionError) or self.error.request_sent
 
     def __str__(self) -> str:
@@ -63,19 +63,19 @@ Observer = Callable[[Attempt], object]
 
 
 def report(attempt: Attempt, observe: Observer | None) -> None:
-    """Tell the log and the observer about an attempt; neither can disturb the call."""
+    """Pass an attempt to the log and the observer. An exception of the observer is logged."""
     logger.info("%s", attempt)
     if observe is not None:
         try:
             observe(attempt)
         except Exception:
-            logger.exception("The observer failed.")
+            logger.exception("the observer failed")
 
 
 def configure_logging() -> None:
-    """Do what the environment's HANDINGER_LOG says: ``info`` or ``debug`` shows the log on standard error.
+    """Apply the environment variable HANDINGER_LOG: ``info`` or ``debug`` writes the log to standard error.
 
-    Where the program has configured logging itself, only the level is set.
+    If the program has configured logging itself, only the level is set.
     """
     level = {"info": logging.INFO, "debug": logging.DEBUG}.get(os.environ.get("HANDINGER_LOG", "").strip().lower())
     if level is None:

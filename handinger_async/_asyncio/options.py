@@ -1,4 +1,4 @@
-"""What can differ from call to call: how long to wait, what to repeat, what to add to the request."""
+"""Per-call options: timeouts, retries, and additions to the request."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from ._json import dumps, loads
-from .codec import to_query
-from .errors import ConfigurationError, shorten
-from .http import Headers, Request
-from .retry import RetryPolicy
+from .._json import dumps, loads
+from ..codec import to_query
+from ..errors import ConfigurationError, shorten
+from ..http import Headers, Request
+from ..retry import RetryPolicy
 
 __all__ = ["Options", "Timeouts"]
 
@@ -43,16 +43,16 @@ def _instance(cls: type) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """How long to wait, in seconds; None and ``math.inf`` mean for ever.
+    """Timeouts in seconds; None and ``math.inf`` mean no limit.
 
     Args:
-        connect: For a connection.
-        attempt: For one attempt: the whole answer, or the headers of a streamed one.
-        idle: For the next byte of a streamed body.
-        deadline: For everything together: all attempts, the pauses between them, and the body.
+        connect: To connect.
+        attempt: For one attempt: the complete response, or the headers of a streamed one.
+        idle: Between two chunks of a streamed body.
+        deadline: For the whole call: all attempts, the delays between them, and the body.
 
     Raises:
-        ConfigurationError: A number is not above zero.
+        ConfigurationError: A value is not a number above zero.
     """
 
     connect: float | None = _limit(5.0)
@@ -63,14 +63,14 @@ class Timeouts:
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What can differ from call to call.
+    """Per-call options.
 
     Args:
-        timeouts: How long to wait.
-        retry: What to repeat.
-        headers: Header fields that win over all others.
-        query: Query fields that win over the operation's.
-        body: Fields of a JSON body that win over the operation's.
+        timeouts: The timeouts.
+        retry: The retry policy.
+        headers: Header fields; they win over all others.
+        query: Query fields; they win over those of the operation.
+        body: Fields of a JSON body; they win over those of the operation.
     """
 
     timeouts: Timeouts = attrs.field(validator=_instance(Timeouts))
@@ -83,7 +83,7 @@ class Options:
         """Return ``request`` with these headers, query and body fields.
 
         Raises:
-            ConfigurationError: The body holds what JSON cannot.
+            ConfigurationError: A body field cannot be encoded as JSON.
         """
         if not (self.headers or self.query or self.body):
             return request

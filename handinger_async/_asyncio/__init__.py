@@ -1,0 +1,1 @@
+"""Everything that needs an event loop, below the session: calls, timeouts, streams and downloads."""

@@ -1,0 +1,304 @@
+"""Send a request with timeouts and retries, and report each attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from logging import INFO
+from typing import Any, TypeVar
+
+import attrs
+from yarl import URL
+
+from ..codec import decode_response, raise_for_status
+from ..errors import APIConnectionError, APIError, APIResponseValidationError, APIStatusError, ConfigurationError
+from ..http import Endpoint, Request, Response
+from ..operations import Operation
+from ..retry import RetryPolicy
+from ..transports import StreamedResponse, Transport
+from .attempts import Attempt, Observer, logger, report
+from .options import Options
+from .timers import Timers
+
+__all__ = ["DEFAULT_MAX_BODY_SIZE", "Call", "Pool", "Settings"]
+
+R = TypeVar("R")
+E = TypeVar("E", bound=APIError)
+ResponseT = TypeVar("ResponseT", Response, StreamedResponse)
+
+#: Bytes of a decompressed body kept in memory: two hundred times the largest workers seen, and little enough that a
+#: few decompression bombs at once do not exhaust a small machine.
+DEFAULT_MAX_BODY_SIZE = 64 * 2**20
+#: The number of prepared requests that are cached.
+_MAX_PREPARED = 256
+#: Bytes of an error body that are read.
+_MAX_ERROR_BODY = 2**20
+
+
+class Pool:
+    """The transport and the timers that a session shares with its views.
+
+    Args:
+        transport: The transport; None to create an aiohttp transport when it is first needed.
+    """
+
+    def __init__(self, transport: Transport | None) -> None:
+        self._transport = transport
+        self.timers = Timers()
+        self.closed = False
+
+    def transport(self) -> Transport:
+        """Return the transport.
+
+        Raises:
+            ConfigurationError: The session is closed.
+        """
+        if self.closed:
+            raise ConfigurationError("the session is closed")
+        if self._transport is None:
+            from ..transports.aiohttp import AiohttpTransport  # here, since aiohttp is slow to import
+
+            self._transport = AiohttpTransport()
+        return self._transport
+
+    async def aclose(self) -> None:
+        """Close the transport. Idempotent."""
+        self.closed = True
+        self.timers.close()
+        if self._transport is not None:
+            await self._transport.aclose()
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The settings of a session or a view, shared by its calls.
+
+    Args:
+        pool: The transport and the timers.
+        endpoint: Base URL and API key.
+        options: The per-call options.
+        observe: Called with each `Attempt`.
+        max_body_size: Maximum bytes of a decompressed body that is kept in memory.
+    """
+
+    pool: Pool
+    endpoint: Endpoint
+    options: Options
+    observe: Observer | None
+    max_body_size: int
+    #: By method and target: a request without a body, and its URL and request as prepared.
+    _prepared: dict[tuple[str, str], tuple[Request, URL, Request]] = attrs.field(factory=dict, init=False, repr=False)
+
+    def prepare(self, request: Request) -> tuple[URL, Request]:
+        """Return the absolute URL and the authenticated request, with the options applied.
+
+        An equal request without a body is prepared once: workers are polled, and preparing takes 3 % of a call.
+        """
+        if request.body:
+            return self.endpoint.prepare(self.options.apply(request))
+        key = request.method, request.target
+        cached = self._prepared.get(key)
+        if cached is None or cached[0] != request:
+            if len(self._prepared) >= _MAX_PREPARED:
+                self._prepared.clear()
+            cached = self._prepared[key] = request, *self.endpoint.prepare(self.options.apply(request))
+        return cached[1:]
+
+
+class Call:
+    """One call: a request, sent as often as the retry policy allows.
+
+    Args:
+        settings: The settings of the session.
+        request: The request, without host and credentials.
+
+    Attributes:
+        attempts: The number of requests sent so far.
+        deadline: Time of the event loop at which the call must have ended; None for no deadline, and before the start.
+    """
+
+    __slots__ = ("_attempts_before", "_sent", "_started", "attempts", "deadline", "request", "settings")
+
+    def __init__(self, settings: Settings, request: Request) -> None:
+        self.settings = settings
+        self.request = request
+        self._sent = request
+        self._started: float | None = None
+        self._attempts_before = 0
+        self.attempts = 0
+        self.deadline: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Method and path, for errors and logs."""
+        return f"{self.request.method} {self.request.path}"
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the first attempt began."""
+        return 0.0 if self._started is None else asyncio.get_running_loop().time() - self._started
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the deadline; None without a deadline."""
+        return None if self.deadline is None else self.deadline - asyncio.get_running_loop().time()
+
+    def fetch(self) -> Coroutine[Any, Any, Response]:
+        """Send the request and read the response.
+
+        Returns:
+            To await: a 2xx response.
+
+        Raises:
+            APIError: There is no such response.
+        """
+        return self._send_with_retries(self.request, self._send_and_read, self.settings.options.retry)
+
+    def open(
+        self, request: Request | None = None, *, retry: RetryPolicy | None = None
+    ) -> Coroutine[Any, Any, StreamedResponse]:
+        """Send the request and wait for the headers of the response.
+
+        Args:
+            request: A request to send instead.
+            retry: A retry policy to use instead.
+
+        Returns:
+            To await: a 2xx response; the caller closes it.
+
+        Raises:
+            APIError: There is no such response.
+        """
+        return self._send_with_retries(request or self.request, self._send, retry or self.settings.options.retry)
+
+    def restart(self) -> None:
+        """Begin again, with a new deadline and all retries; the attempts are counted on."""
+        self._started, self.deadline, self._attempts_before = None, None, self.attempts
+
+    def decode(self, operation: Operation[R], response: Response) -> R:
+        """Decode the response to an operation; see `handinger_async.codec.decode_response`."""
+        try:
+            return decode_response(operation, response)
+        except APIError as error:
+            self.describe(error)
+            raise
+
+    def describe(self, error: E) -> E:
+        """Add method, path and the number of attempts to an error, and return it."""
+        error.add_context(self.name, self.attempts)
+        return error
+
+    def delay(self, failure: APIError, retry: RetryPolicy | None = None) -> float | None:
+        """Decide about the next attempt.
+
+        Args:
+            failure: The outcome of the attempt that has ended.
+            retry: A retry policy to use instead.
+
+        Returns:
+            Seconds to wait before the next attempt; None if there is none, or not before the deadline.
+        """
+        outcome = failure.response if isinstance(failure, APIStatusError) else failure
+        if not isinstance(outcome, Response | APIConnectionError):
+            return None
+        number = self.attempts - self._attempts_before
+        delay = (retry or self.settings.options.retry).delay(self._sent, outcome, attempt=number)
+        time_left = self.time_left
+        return delay if delay is None or time_left is None or delay < time_left else None
+
+    async def _send_with_retries(
+        self, request: Request, send: Callable[[URL, Request], Awaitable[ResponseT]], retry: RetryPolicy
+    ) -> ResponseT:
+        settings = self.settings
+        timeouts = settings.options.timeouts
+        url, request = settings.prepare(request)
+        self._sent = request
+        loop = asyncio.get_running_loop()
+        if self._started is None:
+            self._started = loop.time()
+            self.deadline = None if timeouts.deadline is None else self._started + timeouts.deadline
+        observed = settings.observe is not None or logger.isEnabledFor(INFO)
+        while True:
+            self.attempts += 1
+            if observed:
+                logger.debug("%s %s: attempt %d begins", request.method, request.path, self.attempts)
+            start = loop.time()
+            try:
+                response = await settings.pool.timers.wait(
+                    send(url, request), timeouts.attempt, self.deadline, "response"
+                )
+            except APIError as error:
+                failure = error
+            except ConfigurationError:
+                raise
+            except BaseException as error:  # cancelled, or a bug in a transport: the request may have been sent
+                if observed:
+                    self._report(error, loop.time() - start, None)
+                raise
+            else:
+                if observed:
+                    self._report(response, loop.time() - start, None)
+                return response
+            delay = self.delay(failure, retry)
+            if observed:
+                self._report(failure, loop.time() - start, delay)
+            if delay is None:
+                raise self.describe(failure)
+            await asyncio.sleep(delay)
+
+    async def _send(self, url: URL, request: Request) -> StreamedResponse:
+        """Send the request once; raise the exception for an error status."""
+        transport = self.settings.pool.transport()
+        response = await transport.open(url, request, connect_timeout=self.settings.options.timeouts.connect)
+        if not 200 <= response.status < 300:
+            raise_for_status(await self._read_error(response))
+        return response
+
+    async def _send_and_read(self, url: URL, request: Request) -> Response:
+        streamed = await self._send(url, request)
+        limit = self.settings.max_body_size
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while chunk := await streamed.read_chunk():
+                size += len(chunk)
+                if size > limit:
+                    response = Response(streamed.status, streamed.headers)
+                    raise APIResponseValidationError(
+                        f"the body is larger than {limit} bytes (max_body_size)", response=response
+                    )
+                chunks.append(chunk)
+        finally:
+            await streamed.aclose()
+        return Response(streamed.status, streamed.headers, b"".join(chunks))
+
+    async def _read_error(self, streamed: StreamedResponse) -> Response:
+        """Read the body of an error response as far as possible: the status counts, whatever happens to its body."""
+        left = min(self.settings.max_body_size, _MAX_ERROR_BODY)
+        chunks: list[bytes] = []
+        try:
+            with suppress(APIConnectionError):
+                while left > 0 and (chunk := await streamed.read_chunk()):
+                    chunks.append(chunk[:left])
+                    left -= len(chunk)
+        finally:
+            await streamed.aclose()
+        return Response(streamed.status, streamed.headers, b"".join(chunks))
+
+    def _report(
+        self, outcome: Response | StreamedResponse | BaseException, elapsed: float, delay: float | None
+    ) -> None:
+        error = outcome if isinstance(outcome, BaseException) else None
+        response: Any = getattr(outcome, "response", None) if error else outcome
+        attempt = Attempt(
+            method=self.request.method,
+            path=self.request.path,
+            number=self.attempts,
+            status=response.status if response else None,
+            error=error,
+            request_id=Response(response.status, response.headers).request_id if response else None,
+            elapsed=elapsed,
+            delay=delay,
+        )
+        report(attempt, self.settings.observe)

@@ -1,0 +1,75 @@
+"""Class decorators for models."""
+
+from operator import attrgetter
+from reprlib import recursive_repr
+from typing import Any, TypeVar, dataclass_transform
+
+import attrs
+
+__all__ = ["frozen_model", "response_model"]
+
+C = TypeVar("C", bound=type[Any])
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def frozen_model(cls: C) -> C:
+    """Make ``cls`` an immutable attrs class, compared by value and not hashable, since it may contain lists."""
+    model: Any = _add_methods(attrs.frozen(cls, eq=False, repr=False))
+    return model  # type: ignore[no-any-return]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(attrs.field,))
+def response_model(cls: C) -> C:
+    """Make ``cls`` an immutable attrs class for objects in responses.
+
+    Its fields are keyword-only, since the service may add fields anywhere. It has no weak references:
+    `handinger_async._structure` needs a layout of slots alone. ``extra`` is created lazily, since most responses have
+    no unknown fields.
+    """
+    model: Any = _add_methods(attrs.frozen(cls, eq=False, repr=False, kw_only=True, weakref_slot=False))
+    if "extra" in attrs.fields_dict(model):
+        model.extra = _LazyDict(model.extra)
+    return model  # type: ignore[no-any-return]
+
+
+def _add_methods(model: Any) -> Any:
+    """Add ``__eq__`` and ``__repr__``. attrs would compile them for each class: half of the models' import time."""
+    names = list(attrs.fields_dict(model))
+    class_and_fields = attrgetter("__class__", *names)
+
+    def equals(self: Any, other: object) -> bool:
+        return class_and_fields(self) == class_and_fields(other) if type(other) is type(self) else NotImplemented
+
+    @recursive_repr()
+    def show(self: Any) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    equals.__qualname__, show.__qualname__ = f"{model.__name__}.__eq__", f"{model.__name__}.__repr__"
+    model.__eq__, model.__hash__, model.__repr__ = equals, None, show
+    return model
+
+
+class _LazyDict:
+    """Descriptor of a slot for a dict, created when it is first read.
+
+    A dict for each object would take a tenth of the time and a seventh of the memory of a long list.
+
+    Args:
+        slot: The slot's descriptor.
+    """
+
+    def __init__(self, slot: Any) -> None:
+        self._slot = slot
+
+    def __get__(self, owner: Any, cls: type[Any]) -> Any:
+        if owner is None:
+            return self
+        try:
+            return self._slot.__get__(owner, cls)
+        except AttributeError:
+            empty: dict[str, Any] = {}
+            self._slot.__set__(owner, empty)
+            return empty
+
+    def __set__(self, owner: Any, value: dict[str, Any]) -> None:
+        self._slot.__set__(owner, value)
