@@ -3,12 +3,13 @@
 ::
 
     HandingerError
-    ├── ConfigurationError (also ValueError)   missing or malformed key, base URL or argument; nothing was sent
+    ├── ConfigurationError (also ValueError)   bad argument; nothing was sent
     └── APIError                               .call .attempts
         ├── APIConnectionError                 no complete response; .request_sent
         │   ├── APITimeoutError (also TimeoutError)
         │   └── StreamInterruptedError         .last_event_id .events_seen
-        ├── APIStatusError                     .status_code .response .body .code .request_id .retry_after
+        ├── APIStatusError                     .status_code .response .body .code
+        │   │                                  .request_id .retry_after
         │   ├── BadRequestError                400
         │   ├── AuthenticationError            401
         │   ├── PermissionDeniedError          403
@@ -17,7 +18,7 @@
         │   ├── UnprocessableEntityError       422
         │   ├── RateLimitError                 429
         │   └── InternalServerError            500 and above
-        └── APIResponseValidationError         a 2xx that cannot be decoded; .path: "$.usage.inputTokens"
+        └── APIResponseValidationError         2xx with an unreadable body; .path
             └── EventTooLargeError
 
 All have a ``.message``. They pickle, copy and deep-copy with their attributes. None carries the API key, and the text
