@@ -28,6 +28,8 @@ from handinger_async.operations import (
 )
 from handinger_async.sse import ServerSentEvent
 
+from .test_wire_table import ROWS
+
 # Routes ###############################################################################################################
 
 #: The table of the API reference: route, fields (optional ones with a star), type of the result.
@@ -76,20 +78,11 @@ def test_as_stream_returns_the_streaming_operation_or_raises() -> None:
 
 # Path parameters ######################################################################################################
 
-ARGUMENTS: dict[str, Any] = {
-    "worker_id": "w",
-    "schedule_id": "s",
-    "file_path": "f",
-    "input": "x",
-    "when": CronWhen("* * * * *"),
-    "budget": None,
-    "stream": False,
-}
 
-
-def make(cls: type[Operation[Any]], **changes: Any) -> Operation[Any]:
-    """Make an operation of the class, with changes to its arguments."""
-    return cls(**{field.name: ARGUMENTS[field.name] for field in attrs.fields(cls)} | changes)
+def make(cls: Any, **changes: Any) -> Operation[Any]:
+    """Make an operation of the class, with changes to the arguments of an example."""
+    example: Any = next(row.operation for row in ROWS if type(row.operation) is cls)
+    return attrs.evolve(example, **changes)  # type: ignore[no-any-return]
 
 
 SEGMENTS = [

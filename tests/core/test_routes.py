@@ -18,9 +18,9 @@ from handinger_async.operations import OPERATIONS, Operation, Route
 class Rename(Operation[Worker]):
     """A declaration as a later version of the API might need it."""
 
-    route = Route("PATCH", "/api/workers/{worker_id}", Worker)
+    route = Route("PATCH", "/api/things/{thing_id}", Worker)
 
-    worker_id: str
+    thing_id: str
     title: str | Unset | None = UNSET
     summary: str | None = None
     public: bool = False
@@ -45,11 +45,11 @@ def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("operation", "method", "target", "body"),
     [
-        (Rename("w1"), "PATCH", "/api/workers/w1", b"{}"),
-        (Rename("w1", title="T"), "PATCH", "/api/workers/w1", b'{"title":"T"}'),
-        (Rename("w1", title=None), "PATCH", "/api/workers/w1", b'{"title":null}'),
-        (Rename("w1", summary=None), "PATCH", "/api/workers/w1", b"{}"),
-        (Rename("w1", public=True), "PATCH", "/api/workers/w1", b'{"public":true}'),
+        (Rename("t1"), "PATCH", "/api/things/t1", b"{}"),
+        (Rename("t1", title="T"), "PATCH", "/api/things/t1", b'{"title":"T"}'),
+        (Rename("t1", title=None), "PATCH", "/api/things/t1", b'{"title":null}'),
+        (Rename("t1", summary=None), "PATCH", "/api/things/t1", b"{}"),
+        (Rename("t1", public=True), "PATCH", "/api/things/t1", b'{"public":true}'),
         (Search("a/b"), "GET", "/api/search/a/b", b""),
         (Search("a", text="x y", exact=True), "GET", "/api/search/a?text=x+y&exact=true", b""),
     ],
@@ -73,13 +73,13 @@ def test_path_parameters_are_fields_of_their_operation(cls: Any) -> None:
 
 
 def test_null_counts_as_left_out_where_the_default_is_none() -> None:
-    request = Request("PATCH", "/api/workers/w1", {}, b'{"title":null,"summary":null}')
-    assert decode_request(request) == Rename("w1", title=None)
+    request = Request("PATCH", "/api/things/t1", {}, b'{"title":null,"summary":null}')
+    assert decode_request(request) == Rename("t1", title=None)
 
 
 def test_unset_field_refuses_a_value_of_another_type() -> None:
     with pytest.raises(ValueError, match=r"\$\.title"):
-        decode_request(Request("PATCH", "/api/workers/w1", {}, b'{"title":{}}'))
+        decode_request(Request("PATCH", "/api/things/t1", {}, b'{"title":{}}'))
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "get", ""])
@@ -97,5 +97,5 @@ def test_only_methods_that_carry_content_have_a_json_body(method: str, has_body:
 
 
 def test_unset_has_a_readable_repr() -> None:
-    assert repr(Rename("w1")) == "Rename(worker_id='w1', title=UNSET, summary=None, public=False)"
-    assert attrs.evolve(Rename("w1"), title=None) != Rename("w1")  # type: ignore[misc]
+    assert repr(Rename("t1")) == "Rename(thing_id='t1', title=UNSET, summary=None, public=False)"
+    assert attrs.evolve(Rename("t1"), title=None) != Rename("t1")  # type: ignore[misc]
