@@ -124,9 +124,10 @@ def decode_response(operation: Operation[R], response: Response) -> R:
 
 
 def _decode_body(operation: Operation[Any], response: Response) -> Any:
-    if operation.accept == EVENT_STREAM:
+    accept = operation.accept
+    if accept == EVENT_STREAM:
         return _decode_events(response)
-    if operation.accept == BINARY:
+    if accept == BINARY:
         return response.body
     if operation.route.returns is str:
         return _decode_email(response)
@@ -311,13 +312,14 @@ def encode_response(operation: Operation[R], result: R) -> Response:
         The response, with status 200.
     """
     value: Any = result
-    if operation.accept == EVENT_STREAM:
+    accept = operation.accept
+    if accept == EVENT_STREAM:
         body = b"".join(_encode_events(value))
-    elif operation.accept == BINARY:
+    elif accept == BINARY:
         body = value
     else:
         body = dumps(value if isinstance(value, str) else to_dict(value))
-    return Response(200, {"Content-Type": operation.accept}, body)
+    return Response(200, {"Content-Type": accept}, body)
 
 
 def _encode_events(events: Iterable[ServerSentEvent]) -> Iterable[bytes]:
