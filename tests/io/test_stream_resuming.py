@@ -10,6 +10,7 @@ import pytest
 from handinger_async import (
     APIConnectionError,
     EventStream,
+    EventTooLargeError,
     RetryPolicy,
     Session,
     StreamInterruptedError,
@@ -278,5 +279,17 @@ def test_event_without_an_id_is_never_dropped_as_a_replay() -> None:
         async with service.session() as session:
             assert await read_events(session.workers.stream_updates("w")) == ["a", "b"]
         assert service.resumed_after == [None, "1"]
+
+    run(main())
+
+
+def test_event_that_was_too_large_is_the_error_despite_an_interruption() -> None:
+    async def main() -> None:
+        large = b"id: 1\ndata: a\n\ndata: " + b"x" * 2**25
+        service = Service(event_stream(truncated(large)), event_stream([b"id: 2\ndata: b\n\n"]))
+        async with service.session() as session, session.workers.stream_updates("w") as events:
+            assert (await anext(events)).data == "a"
+            with pytest.raises(EventTooLargeError):
+                await anext(events)
 
     run(main())
