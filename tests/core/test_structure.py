@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import _converter, models
-from handinger_async._structure import draft, is_response_model, make_structure_hook
+from handinger_async._structure import is_response_model, make_structure_hook
 from handinger_async.models import Costs, CronWorkerSchedule, File, ScheduleListResponse, Usage, Worker, WorkerSchedule
 from handinger_async.operations import ListSchedules
 from handinger_async.testing.strategies import json_mutations, results, workers
@@ -211,17 +211,6 @@ def test_well_formed_document_is_structured_without_calls(tp: type[Any], documen
 def test_every_response_model_has_a_generated_hook(cls: type[Any]) -> None:
     assert _converter._converter.get_structure_hook(cls).__code__.co_filename == "<string>"
     assert "__weakref__" not in cls.__slots__
-
-
-def test_draft_of_a_class_with_weak_references_is_a_type_error() -> None:
-    """CPython accepts another ``__class__`` only for an equal layout, which a slot for weak references breaks."""
-
-    @attrs.frozen
-    class Wide:
-        field: int
-
-    with pytest.raises(TypeError):
-        draft(Wide)().__class__ = Wide
 
 
 def test_decoded_value_is_immutable_and_equals_a_constructed_one() -> None:
