@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import attrs
@@ -282,10 +282,9 @@ def _decode_operation(cls: Any, path_fields: dict[str, str], query: str, request
         if not isinstance(document, dict):
             raise ValueError("$ must be an object")
     else:
-        flags = {wire_name(cls, field.name) for field in attrs.fields(cls) if field.type is bool}
+        types = {wire_name(cls, field.name): field.type for field in attrs.fields(cls)}
         document = {
-            name: _FLAGS.get(value, value) if name in flags else value
-            for name, value in parse_qsl(query, keep_blank_values=True)
+            name: _from_query(value, types.get(name)) for name, value in parse_qsl(query, keep_blank_values=True)
         }
         if EVENT_STREAM in request.headers.get("accept", "").lower():
             document["stream"] = True
@@ -298,7 +297,15 @@ def _decode_operation(cls: Any, path_fields: dict[str, str], query: str, request
     return operation
 
 
-_FLAGS = {"true": True, "false": False}
+def _from_query(text: str, tp: Any) -> Any:
+    """Return the value of a query parameter as JSON has it, by the type of its field."""
+    members = get_args(tp) or (tp,)
+    if bool in members:
+        return {"true": True, "false": False}.get(text, text)
+    return int(text) if int in members and _INTEGER.fullmatch(text) else text
+
+
+_INTEGER = re.compile("-?[0-9]+")
 
 
 def encode_response(operation: Operation[R], result: R) -> Response:

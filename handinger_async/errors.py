@@ -3,7 +3,7 @@
 ::
 
     HandingerError
-    ├── ConfigurationError (also ValueError)   bad argument; nothing was sent
+    ├── ConfigurationError (also ValueError)   a wrong argument, or use of an object
     └── APIError                               .call .attempts
         ├── APIConnectionError                 no complete response; .request_sent
         │   ├── APITimeoutError (also TimeoutError)
@@ -93,7 +93,7 @@ def _restore(cls: type[HandingerError], args: tuple[Any, ...], state: dict[str, 
 
 
 class ConfigurationError(HandingerError, ValueError):
-    """A key, base URL or argument is missing or malformed. Nothing was sent."""
+    """A key, base URL or argument is missing or malformed, or an object is used wrongly. Nothing was sent for it."""
 
 
 class APIError(HandingerError):
@@ -113,7 +113,7 @@ class APIError(HandingerError):
         self.attempts = 1
 
     def add_context(self, call: str, attempts: int = 1) -> Self:
-        """Record the call and its attempts. The only place that sets them.
+        """Record the call and its attempts. The only place that changes them.
 
         Args:
             call: Method and path of the request.

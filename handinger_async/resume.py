@@ -20,16 +20,16 @@ The first event decides: an ``OLD`` one begins a replay, which lasts until the l
 one that was forgotten, and the last id ends it whatever the content. The table below is the whole behaviour. **An event
 is delivered if it leads to LIVE**; the others are dropped. The transitions outside the bars are methods::
 
-                 CONNECTED    | OLD        TAIL  CHANGED  NEW        | END          INTERRUPTED
-    OPENING      LIVE         |                                      |              INTERRUPTED
-    LIVE                      | LIVE       LIVE  LIVE     LIVE       | ENDED        INTERRUPTED
-    INTERRUPTED  RECONNECTED  |                                      |              INTERRUPTED
-    RECONNECTED               | REPLAYING  TAIL  LIVE     LIVE       | ENDED        INTERRUPTED
-    REPLAYING                 | REPLAYING  TAIL  TAIL     REPLAYING  | (truncated)  INTERRUPTED
-    TAIL                      | LIVE       TAIL  LIVE     LIVE       | ENDED        INTERRUPTED
+                 CONNECTED    | OLD        TAIL     CHANGED  NEW        | END          INTERRUPTED
+    OPENING      LIVE         |                                         |              INTERRUPTED
+    LIVE                      | LIVE       LIVE     LIVE     LIVE       | ENDED        INTERRUPTED
+    INTERRUPTED  RECONNECTED  |                                         |              INTERRUPTED
+    RECONNECTED               | REPLAYING  IN_TAIL  LIVE     LIVE       | ENDED        INTERRUPTED
+    REPLAYING                 | REPLAYING  IN_TAIL  IN_TAIL  REPLAYING  | (truncated)  INTERRUPTED
+    IN_TAIL                   | LIVE       IN_TAIL  LIVE     LIVE       | ENDED        INTERRUPTED
 
-The id to resume after is that of the last event delivered, also after an interruption in the middle of a replay.
-Memory is bounded: 1024 ids are remembered, and 1024 events of the tail as hashes.
+The id to resume after is that of the last event delivered, or a later one that came without an event; a replay does not
+change it. Memory is bounded: 1024 ids are remembered, and 1024 events of the tail as hashes.
 
 A stream goes from ``INTERRUPTED`` to ``ENDED`` if it cannot be resumed: its request is not a GET, ``resume`` is False,
 the server has sent no id, or the retry policy or the deadline permits no further attempt.
@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
+from itertools import groupby
 
 from .errors import (
     APIConnectionError,
@@ -67,7 +68,7 @@ class State(Enum):
     INTERRUPTED = auto()  #: waiting for the response to the next request
     RECONNECTED = auto()  #: no event since the reconnection
     REPLAYING = auto()  #: the server sends events from before the last id
-    TAIL = auto()  #: the server may send the events that carry the last id
+    IN_TAIL = auto()  #: the server may send the events that carry the last id
     ENDED = auto()  #: complete, or given up
 
 
@@ -97,7 +98,7 @@ _TRANSITIONS: dict[State, dict[_Input, State]] = {
     },
     State.RECONNECTED: {
         _Input.OLD: State.REPLAYING,
-        _Input.TAIL: State.TAIL,
+        _Input.TAIL: State.IN_TAIL,
         _Input.CHANGED: State.LIVE,
         _Input.NEW: State.LIVE,
         _Input.END: State.ENDED,
@@ -105,12 +106,12 @@ _TRANSITIONS: dict[State, dict[_Input, State]] = {
     },
     State.REPLAYING: {
         **dict.fromkeys((_Input.OLD, _Input.NEW), State.REPLAYING),
-        **dict.fromkeys((_Input.TAIL, _Input.CHANGED), State.TAIL),
+        **dict.fromkeys((_Input.TAIL, _Input.CHANGED), State.IN_TAIL),
         _Input.END: State.REPLAYING,  # and truncated: see `ResumableStream.end`
         _Input.INTERRUPTED: State.INTERRUPTED,
     },
-    State.TAIL: {
-        _Input.TAIL: State.TAIL,
+    State.IN_TAIL: {
+        _Input.TAIL: State.IN_TAIL,
         **dict.fromkeys((_Input.OLD, _Input.CHANGED, _Input.NEW), State.LIVE),
         _Input.END: State.ENDED,
         _Input.INTERRUPTED: State.INTERRUPTED,
@@ -118,8 +119,7 @@ _TRANSITIONS: dict[State, dict[_Input, State]] = {
 }
 
 
-#: The states in which a body is received.
-_RECEIVING = frozenset({State.LIVE, State.RECONNECTED, State.REPLAYING, State.TAIL})
+_REPLAY_STATES = frozenset({State.RECONNECTED, State.REPLAYING, State.IN_TAIL})
 
 
 class ResumableStream:
@@ -131,13 +131,17 @@ class ResumableStream:
         while stream.state is not State.ENDED:
             try:
                 response = open_somehow(stream.request())
-                stream.connected(Response(response.status, response.headers))
+                head = Response(response.status, response.headers)
+                raise_for_status(head)
+                stream.connected(head)
                 for chunk in response:
                     for event in stream.feed(chunk):
                         print(event)
                 stream.end()
-            except APIConnectionError as error:
+            except (APIConnectionError, APIStatusError) as error:
                 sleep(stream.interrupted(error))  # raises StreamInterruptedError if there is no id to resume after
+
+    A method raises ConfigurationError in a state that does not permit it.
 
     Args:
         request: The request that opens the stream. Only a GET can be resumed.
@@ -178,7 +182,7 @@ class ResumableStream:
         """Begin to read a response.
 
         Args:
-            response: Status and headers; the body is passed to `feed`.
+            response: Status, which is 2xx, and headers; the body is passed to `feed`.
 
         Raises:
             APIResponseValidationError: It is not a stream of events.
@@ -206,7 +210,7 @@ class ResumableStream:
         Raises:
             EventTooLargeError: An event is too large.
         """
-        if self.state is not State.LIVE and self.state not in _RECEIVING:
+        if self.state is not State.LIVE and self.state not in _REPLAY_STATES:
             raise ConfigurationError(f"a stream that is {self.state.name} receives no chunks")
         events = self._parser.feed(chunk)
         if events and self._history is not None:
@@ -275,18 +279,16 @@ class ResumableStream:
             self.state = self._next(history.classify(event, self.state))
         return self.state is State.LIVE
 
-    def _next(self, transition: _Input) -> State:
+    def _next(self, event: _Input) -> State:
         """Return the state after a transition.
 
         Raises:
             ConfigurationError: There is no such transition from the current state.
         """
         try:
-            return _TRANSITIONS[self.state][transition]
+            return _TRANSITIONS[self.state][event]
         except KeyError:
-            raise ConfigurationError(
-                f"a stream that is {self.state.name} has no transition {transition.name}"
-            ) from None
+            raise ConfigurationError(f"a stream that is {self.state.name} has no transition {event.name}") from None
 
 
 class _History:
@@ -320,7 +322,7 @@ class _History:
         """Remember delivered events; return True if the last id advanced."""
         ids = [event.id for event in events]
         self._first_id = self._first_id or ids[0]
-        self._recent_ids.extend(ids)
+        self._recent_ids.extend(new for new, _ in groupby(ids) if new != self._last_id)
         last_id = ids[-1]
         start = len(ids)
         while start and ids[start - 1] == last_id:
@@ -338,7 +340,7 @@ def _hash(event: ServerSentEvent) -> int:
 
 
 def check_event_stream(response: Response) -> None:
-    """Refuse a 2xx response without a stream of events. A 204 is a stream that has ended (HTML, section 9.2.2).
+    """Refuse a successful response without a stream of events. A 204 is an ended stream (HTML, section 9.2.2).
 
     Raises:
         APIResponseValidationError: The content type is another.

@@ -27,7 +27,7 @@ class Attempt:
         error: The reason for a failure; an ``asyncio.CancelledError`` if the caller was cancelled; else None.
         request_id: The service's id for the request.
         elapsed: Duration of the attempt in seconds. That of a stream or a file ends with the headers of its response.
-        delay: Seconds until the next attempt; None if this was the last, or has succeeded.
+        delay: Seconds until the next attempt; None if this was the last, or if it succeeded.
     """
 
     method: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -53,9 +54,9 @@ class StreamedBody:
         return self._response
 
     async def __aenter__(self) -> Self:
-        self._check_idle()
         if self._stream is None and not self._closed:
-            with suppress(BodyClosedError):  # closed by another task: the first read sees the end
+            self._check_idle()
+            with suppress(BodyClosedError):  # closed by another task: the first read tells
                 await self._open()
         return self
 
@@ -127,6 +128,12 @@ class StreamedBody:
         if self._closed:
             raise BodyClosedError
         return chunk
+
+    async def _sleep(self, delay: float) -> None:
+        """Wait ``delay`` seconds, until the deadline or `aclose`."""
+        if self._closed:
+            raise BodyClosedError
+        await self._wait(asyncio.sleep(delay))
 
     async def _wait(self, awaitable: Awaitable[T], timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Await ``awaitable`` until the timeout, the deadline or `aclose`.

@@ -136,7 +136,7 @@ class Call:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the first attempt began."""
+        """Seconds since the first attempt, or since the first one after `restart`."""
         return 0.0 if self._started is None else asyncio.get_running_loop().time() - self._started
 
     @property
@@ -274,7 +274,7 @@ class Call:
         return Response(streamed.status, streamed.headers, b"".join(chunks))
 
     async def _read_error(self, streamed: StreamedResponse) -> Response:
-        """Read the body of an error response as far as possible: the status counts, whatever happens to its body."""
+        """Read the body of an error response as far as possible: without it, the status still counts."""
         left = min(self.settings.max_body_size, _MAX_ERROR_BODY)
         chunks: list[bytes] = []
         try:

@@ -83,7 +83,8 @@ class FileDownload(StreamedBody):
         """Write the file to ``path``, completely or not at all.
 
         It is written to a temporary file beside ``path``, synced to disk, and renamed when it is complete. A download
-        that fails or is cancelled leaves the old file in place.
+        that fails, or is cancelled before that, leaves the old file in place. An interrupted body is not requested
+        again. The download is closed afterwards.
 
         Args:
             path: The target; its directory exists.
@@ -141,18 +142,18 @@ class FileDownload(StreamedBody):
         """Read the whole file, again from the beginning after an interruption."""
         self._call.restart()
         while True:
+            await self._translate(self._connect())  # with retries of its own
             try:
-                await self._translate(self._connect())
                 return await self._read_rest()
             except APIConnectionError as error:
                 delay = None if self._closed else self._call.delay(error)
                 if delay is None:
                     raise
-                logger.info("%s: interrupted (%s), retried after %.3f s", self, type(error).__name__, delay)
+                logger.info("%s: interrupted (%s), retrying in %.3f s", self, type(error).__name__, delay)
             finally:
                 await self._release()
                 self._received, self._complete = 0, False
-            await self._translate(self._wait(asyncio.sleep(delay)))
+            await self._translate(self._sleep(delay))
 
     async def _translate(self, awaitable: Awaitable[T]) -> T:
         """Await ``awaitable``; its errors have the context of the call, also that of a download that was closed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Self
 
@@ -41,8 +40,9 @@ class EventStream(StreamedBody):
         super().__init__(settings, request)
         self._events = ResumableStream(request, retry=settings.options.retry, resume=resume)
         self._ready: Iterator[ServerSentEvent] = iter(())
-        #: Pending interruption. Survives a cancelled `__anext__`, so that the next call still resumes.
-        self._interruption: APIConnectionError | APIStatusError | None = None
+        #: Pending interruption and the delay after it. They survive a cancelled `__anext__`: the next call resumes.
+        self._interruption: APIError | None = None
+        self._delay: float | None = None
 
     @property
     def last_event_id(self) -> str:
@@ -80,6 +80,7 @@ class EventStream(StreamedBody):
         if ready := list(self._ready):
             return ready
         self._check_idle()
+        self._busy = True
         try:
             while (events := await self._receive_or_resume()) is not None:
                 if events:
@@ -93,13 +94,16 @@ class EventStream(StreamedBody):
         except Exception:
             await self.aclose()
             raise
+        finally:
+            self._busy = False
         await self.aclose()
         raise StopAsyncIteration
 
     async def _receive_or_resume(self) -> list[ServerSentEvent] | None:
         """Return the new events of the next chunk, perhaps none; None at the end of a complete stream."""
-        if self._interruption is not None:
-            await self._resume(self._interruption)
+        if self._closed:
+            raise BodyClosedError
+        await self._resume()
         try:
             chunk = await self._read()
             if chunk:
@@ -121,28 +125,28 @@ class EventStream(StreamedBody):
             await self.aclose()
             raise
 
-    async def _resume(self, error: APIConnectionError | APIStatusError) -> None:
-        """Reconnect after an interruption.
+    async def _resume(self) -> None:
+        """Reconnect after an interruption, if there was one.
 
         Raises:
             StreamInterruptedError: The stream cannot be resumed, or not in time.
         """
-        cause: APIError = error
-        while True:
-            delay = self._events.interrupted(cause, time_left=self._call.time_left)
-            logger.info("%s: interrupted (%s), resumed after %.3f s", self, type(cause).__name__, delay)
-            await self._release()
+        while (cause := self._interruption) is not None:
+            if self._delay is None:
+                self._delay = self._events.interrupted(cause, time_left=self._call.time_left)
+                logger.info("%s: interrupted (%s), resuming in %.3f s", self, type(cause).__name__, self._delay)
+                await self._release()
             try:
-                await self._wait(asyncio.sleep(delay))
+                await self._sleep(self._delay)
                 await self._connect(self._events.request(), _NO_RETRY)
                 self._events.connected(self.response)
             except EventTooLargeError:  # the last one before the interruption
                 raise
             except (APIConnectionError, APIStatusError, APIResponseValidationError) as failure:
-                cause = failure
+                self._interruption = failure
             else:
                 self._interruption = None
-                return
+            self._delay = None
 
 
 class EventBatches:

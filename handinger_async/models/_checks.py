@@ -6,7 +6,7 @@ import attrs
 
 from ..errors import ConfigurationError
 
-__all__ = ["check_flag", "check_int", "check_optional_text", "check_text"]
+__all__ = ["Field", "check_flag", "check_int", "check_optional_text", "check_text"]
 
 Field: TypeAlias = "attrs.Attribute[Any]"
 

@@ -73,18 +73,18 @@ TAIL = (event("3", "three"),)
     ("received", "state", "chunk", "next_state"),
     [
         (RECONNECTED, State.RECONNECTED, event("2"), State.REPLAYING),
-        (RECONNECTED, State.RECONNECTED, event("3", "three"), State.TAIL),
-        (RECONNECTED, State.RECONNECTED, event("3", "a"), State.TAIL),
+        (RECONNECTED, State.RECONNECTED, event("3", "three"), State.IN_TAIL),
+        (RECONNECTED, State.RECONNECTED, event("3", "a"), State.IN_TAIL),
         (RECONNECTED, State.RECONNECTED, event("3", "other"), State.LIVE),
         (RECONNECTED, State.RECONNECTED, event("4"), State.LIVE),
         (REPLAYING, State.REPLAYING, event("2"), State.REPLAYING),
-        (REPLAYING, State.REPLAYING, event("3", "three"), State.TAIL),
-        (REPLAYING, State.REPLAYING, event("3", "other"), State.TAIL),
+        (REPLAYING, State.REPLAYING, event("3", "three"), State.IN_TAIL),
+        (REPLAYING, State.REPLAYING, event("3", "other"), State.IN_TAIL),
         (REPLAYING, State.REPLAYING, event("1.5"), State.REPLAYING),
-        (TAIL, State.TAIL, event("2"), State.LIVE),
-        (TAIL, State.TAIL, plain("a"), State.TAIL),
-        (TAIL, State.TAIL, plain("b"), State.LIVE),
-        (TAIL, State.TAIL, event("4"), State.LIVE),
+        (TAIL, State.IN_TAIL, event("2"), State.LIVE),
+        (TAIL, State.IN_TAIL, plain("a"), State.IN_TAIL),
+        (TAIL, State.IN_TAIL, plain("b"), State.LIVE),
+        (TAIL, State.IN_TAIL, event("4"), State.LIVE),
     ],
 )
 def test_event_leads_to_the_state_of_the_table(
@@ -282,6 +282,14 @@ def test_cuts_and_replays_at_any_place_lose_and_double_nothing(data: st.DataObje
     stream.end()
     assert received == [f"d{n}" for n in range(len(ids))]
     assert stream.events_seen == len(ids)
+
+
+def test_memory_counts_ids_and_not_events() -> None:
+    stream = live(*[event(str(n)) + plain("x") * 10 for n in range(200)])
+    stream.interrupted(CUT)
+    stream.connected(SSE)
+    assert stream.feed(event("50")) == []
+    assert stream.state is State.REPLAYING
 
 
 def test_memory_of_a_long_stream_is_bounded() -> None:

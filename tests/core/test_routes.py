@@ -35,6 +35,7 @@ class Search(Operation[Worker]):
     folder: str
     text: str | None = None
     exact: bool = False
+    page: int | None = None
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +62,8 @@ def test_fields_go_where_the_method_says_and_come_back(operation: Any, method: s
     assert decode_request(request) == operation
 
 
-def test_query_keeps_blanks_and_words_that_look_like_booleans() -> None:
-    for operation in (Search("a", text=""), Search("a", text="true"), Search("a", text="false", exact=True)):
+def test_query_values_are_read_by_the_types_of_their_fields() -> None:
+    for operation in (Search("a", text=""), Search("a", text="true"), Search("a", text="7", exact=True, page=-7)):
         assert decode_request(encode_request(operation)) == operation
 
 
@@ -70,6 +71,12 @@ def test_query_keeps_blanks_and_words_that_look_like_booleans() -> None:
 def test_path_parameters_are_fields_of_their_operation(cls: Any) -> None:
     assert set(cls.route.path_parameters) <= {field.name for field in attrs.fields(cls)}
     assert isinstance(hash(cls.route), int)
+
+
+def test_query_value_of_a_wrong_type_is_refused() -> None:
+    for query in ("page=x", "page=1.5", "exact=1"):
+        with pytest.raises(ValueError, match=r"\$\.(page|exact)"):
+            decode_request(Request("GET", f"/api/search/a?{query}"))
 
 
 def test_null_counts_as_left_out_where_the_default_is_none() -> None:

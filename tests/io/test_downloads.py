@@ -245,7 +245,7 @@ async def slow(gate: asyncio.Event) -> AsyncIterator[bytes]:
     yield DATA[1000:]
 
 
-@pytest.mark.parametrize("second", [FileDownload.read, FileDownload.__anext__, FileDownload.__aenter__])
+@pytest.mark.parametrize("second", [FileDownload.read, FileDownload.__anext__])
 @pytest.mark.parametrize("first", [FileDownload.read, "save", "iterate"])
 def test_second_reader_of_a_file_is_refused(first: Any, second: Any, tmp_path: Path) -> None:
     async def main() -> None:

@@ -207,6 +207,7 @@ def test_second_reader_of_a_stream_is_refused_and_the_first_goes_on() -> None:
             for second in (events, events.batches()):
                 with pytest.raises(ConfigurationError, match="already being read by another task"):
                     await anext(second)
+            assert await events.__aenter__() is events
             gate.set()
             assert (await reading).data == "a"
         assert len(service.requests) == 1

@@ -293,3 +293,52 @@ def test_event_that_was_too_large_is_the_error_despite_an_interruption() -> None
                 await anext(events)
 
     run(main())
+
+
+def test_stream_that_was_given_up_has_ended() -> None:
+    async def main() -> None:
+        service = Service(event_stream(truncated(b"data: no id\n\n")))
+        async with service.session() as session:
+            events = session.workers.stream_updates("w")
+            with pytest.raises(StreamInterruptedError):
+                await read_events(events)
+            for again in (events, events.batches(), events):
+                with pytest.raises(StopAsyncIteration):
+                    await anext(again)
+        assert len(service.requests) == 1
+
+    run(main())
+
+
+def test_reader_cancelled_in_the_delay_before_a_reconnection_uses_up_no_attempt() -> None:
+    async def main() -> None:
+        service = Service(
+            event_stream(truncated(b"id: 1\nretry: 10000\ndata: a\n\n")), event_stream([b"id: 2\ndata: b\n\n"])
+        )
+        async with service.session() as session:
+            events = session.workers.stream_updates("w")
+            assert (await anext(events)).data == "a"
+            for _ in range(5):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(events), 1)
+            assert (await anext(events)).data == "b"
+            await events.aclose()
+        assert len(service.requests) == 2
+
+    run(main())
+
+
+def test_stream_closed_in_the_delay_before_a_reconnection_sends_nothing() -> None:
+    async def main() -> None:
+        service = Service(event_stream(truncated(b"id: 1\nretry: 10000\ndata: a\n\n")), event_stream([]))
+        async with service.session() as session:
+            events = session.workers.stream_updates("w")
+            assert (await anext(events)).data == "a"
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(events), 1)
+            await events.aclose()
+            with pytest.raises(StopAsyncIteration):
+                await anext(events)
+        assert len(service.requests) == 1
+
+    run(main())
