@@ -11,7 +11,9 @@ from . import run_readme
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
-GUIDES = sorted(path for path in (ROOT / "docs").rglob("*.rst") if "code-block:: python" in path.read_text())
+GUIDES = sorted(
+    path for path in (ROOT / "docs").rglob("*.rst") if "code-block:: python" in path.read_text(encoding="utf-8")
+)
 
 
 def test_readme_snippets_run_and_cover_every_operation(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,5 +48,5 @@ def test_readme_shows_two_commands_and_ci_runs_the_second() -> None:
     commands = re.findall(r"^   \$ (.+)$", README, re.MULTILINE)
     assert len(commands) == 2
     assert commands[0].endswith("""-m handinger_async "What's the weather today in Barcelona?\"""")
-    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert commands[1] in ci

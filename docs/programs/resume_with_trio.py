@@ -47,7 +47,7 @@ async def talk(base_url: str, api_key: str) -> str:
     """Create a worker, watch it, and return its output."""
     endpoint = Endpoint(base_url, api_key)
 
-    timeout = httpx.Timeout(5, read=300)  # a stream may be quiet for minutes
+    timeout = httpx.Timeout(60, read=300)  # a stream may be quiet for minutes
     async with httpx.AsyncClient(timeout=timeout) as client:
 
         async def send(operation: operations.Operation[Any]) -> Any:

@@ -24,6 +24,8 @@ def make_request(
         method=request.method,
         headers=dict(request.headers),
         body=request.body or None,
+        connect_timeout=60,
+        request_timeout=0,  # a stream may last for hours
         streaming_callback=None
         if parser is None
         else lambda chunk: events.extend(parser.feed(chunk)),

@@ -53,7 +53,8 @@ class Handinger:
 
 async def talk(base_url: str, api_key: str) -> str:
     """Create a worker, follow its events, and return its output."""
-    async with httpx.AsyncClient() as client:
+    timeout = httpx.Timeout(60, read=300)  # a stream may be quiet for minutes
+    async with httpx.AsyncClient(timeout=timeout) as client:
         handinger = Handinger(client, Endpoint(base_url, api_key))
         worker = await handinger.send(
             operations.CreateWorker(input="Compare three tents.")

@@ -36,7 +36,7 @@ T = TypeVar("T")
 Make: TypeAlias = Callable[[Handler], Transport]
 
 #: Seconds to wait for an event. It only bounds the time of a failure: no clause passes or fails by the machine's speed.
-HANG_GUARD = 30.0
+HANG_GUARD = 60.0
 
 
 @attrs.frozen

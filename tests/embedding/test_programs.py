@@ -39,5 +39,5 @@ async def test_httpx_transport_passes_the_conformance_suite() -> None:
 
 def test_every_program_is_shown_in_a_guide() -> None:
     docs = Path(__file__).parents[2] / "docs"
-    shown = "".join(path.read_text() for path in (docs / "howto").glob("*.rst"))
+    shown = "".join(path.read_text(encoding="utf-8") for path in (docs / "howto").glob("*.rst"))
     assert [path.name for path in PROGRAMS if f"programs/{path.name}" not in shown] == []

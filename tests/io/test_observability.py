@@ -128,7 +128,7 @@ def test_configured_logging_gets_no_second_handler() -> None:
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
-        env=os.environ | {"HANDINGER_LOG": "info"},
+        env=os.environ | {"HANDINGER_LOG": "info", "PYTHONDEVMODE": ""},
         capture_output=True,
         text=True,
         timeout=HANG_GUARD,

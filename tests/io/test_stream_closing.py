@@ -89,8 +89,10 @@ def test_leaving_the_block_closes_the_body_at_once(leave: Callable[[EventStream]
         async with Service(event_stream(body.chunks())).session() as session:
             gc.disable()
             try:
-                await asyncio.wait((asyncio.ensure_future(use(session)),))
+                using = asyncio.ensure_future(use(session))
+                await asyncio.wait((using,))
                 await asyncio.sleep(0)
+                assert using.cancelled() or isinstance(using.exception(), LookupError | TimeoutError | None)
                 assert body.closed
             finally:
                 gc.enable()
