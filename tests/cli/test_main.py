@@ -141,7 +141,8 @@ def test_any_data_of_updates_is_shown_and_the_worker_is_retrieved(
 def test_ctrl_c_ends_it_without_a_traceback() -> None:
     """A real process, with a real signal, while a worker runs."""
     source = (
-        "import asyncio, handinger_async.__main__ as m, handinger_async.cli.run as run\n"
+        "import asyncio, signal, handinger_async.__main__ as m, handinger_async.cli.run as run\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell\n"
         "async def follow(*args): print('ready', flush=True); await asyncio.Event().wait()\n"
         "run._follow = follow\n"
         f"raise SystemExit(m.main([{QUESTION!r}]))"

@@ -99,7 +99,8 @@ def test_malformed_faults_are_a_usage_error(capsys):
     assert "explode" in capsys.readouterr().err
 
 
-def test_help_lists_the_name_of_every_operation(capsys):
+def test_help_lists_the_name_of_every_operation(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit) as ended:
         serve_command(["--help"])
     assert ended.value.code == 0
