@@ -231,8 +231,16 @@ class Response:
 
     @property
     def media_type(self) -> str:
-        """The content type in lower case, without parameters; ``""`` if there is none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """The content type in lower case, without parameters; ``""`` if there is none.
+
+        A field that is sent twice, with one content type, is one. Different ones are joined by ``", "``.
+        """
+        value = self.headers.get("content-type", "")
+        if "," not in value:
+            return value.partition(";")[0].strip().lower()
+        first, *others = (field.partition(";")[0].strip().lower() for field in value.split(","))
+        found = [first, *(other for other in others if "/" in other)]  # the rest belongs to a quoted parameter
+        return ", ".join(dict.fromkeys(filter(None, found)))
 
     @property
     def request_id(self) -> str | None:

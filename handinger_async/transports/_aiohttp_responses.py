@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, shorten
 from ..http import Headers
-from ._decompression import DecompressedResponse
+from ._decompression import decode_body
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -74,8 +74,7 @@ async def adapt_response(response: aiohttp.ClientResponse, open_responses: OpenR
             adapted = _CompleteResponse(response.status, headers, body)
         else:
             adapted = _IncompleteResponse(response, connection.protocol, headers, open_responses)
-        encoding = headers.get("content-encoding")
-        return DecompressedResponse(adapted, encoding) if encoding else adapted
+        return decode_body(adapted)
     raise APIConnectionError(f"malformed response headers: {reason}")
 
 

@@ -1,68 +1,75 @@
-"""Decompress response bodies chunk by chunk, in bounded memory, and detect truncated ones."""
+"""Decode response bodies chunk by chunk, in bounded memory, and detect truncated ones.
+
+A body is delivered as its author wrote it, or not at all: a coding that cannot be undone is an error. The error is
+raised when the body is read, since the status counts without it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 
 from ..errors import APIConnectionError, shorten
 from . import StreamedResponse
 
-__all__ = ["ACCEPT_ENCODING", "DecompressedResponse", "Decompressor"]
+__all__ = ["ACCEPT_ENCODING", "Decompressor", "decode_body"]
 
 #: The Accept-Encoding of requests: the encodings that `Decompressor` supports.
 ACCEPT_ENCODING = "gzip, deflate"
 
-#: Bytes. The maximum size of a decompressed chunk: a compressed megabyte can expand to a gigabyte.
-_CHUNK_SIZE = 2**18
+#: What servers send as Content-Encoding of a body that is not encoded.
+_NOT_ENCODED = frozenset({"", "identity", "none", "utf-8", "utf8"})
+
+#: Bytes. The maximum size of a decompressed chunk, and of the input of one call of zlib. One megabyte can expand to a
+#: gigabyte, and the reader has to process each chunk in one iteration of the event loop.
+_CHUNK_SIZE = 2**16
+#: The maximum number of calls of zlib for one chunk: a gzip member without content takes 20 bytes and one call.
+_MAX_CALLS = 16
 
 
 class Decompressor:
-    """Incremental decompressor: call `feed` with a chunk, then `next` until it returns ``b""``.
+    """Incremental decompressor: call `feed` with a chunk, then `next` while there is `more`.
 
     Args:
-        encoding: The value of Content-Encoding, not empty.
-
-    Raises:
-        APIConnectionError: The encoding is not supported.
+        encoding: ``"gzip"``, ``"x-gzip"`` or ``"deflate"``.
     """
 
     def __init__(self, encoding: str) -> None:
-        self._name = encoding.strip().lower()
-        if self._name not in ("gzip", "x-gzip", "deflate", "identity"):
-            raise APIConnectionError(f"unsupported Content-Encoding: {shorten(encoding, 60)}")
-        self._pending = b""
-        self._more = False
-        self._members = False
+        self._gzip = encoding != "deflate"
+        self._input = b""
+        #: The index of the first byte of the input that is not decompressed.
+        self._position = 0
+        #: True if zlib may hold output that did not fit into the last chunk.
+        self._full = False
         self._stream: zlib._Decompress | None = None
+        self._complete = True
+
+    @property
+    def more(self) -> bool:
+        """True if `next` can continue without further input."""
+        return self._full or self._position < len(self._input)
 
     def feed(self, data: bytes) -> None:
         """Add the next chunk of the compressed body."""
-        self._pending += data
+        self._input = self._input[self._position :] + data
+        self._position = 0
 
     def next(self) -> bytes:
-        """Return the next chunk of the body, or ``b""`` if more input is needed.
+        """Decompress the next chunk, in bounded time and memory.
+
+        Returns:
+            The chunk; ``b""`` if so much input holds no content.
 
         Raises:
             APIConnectionError: The body is not valid in its encoding.
         """
-        if self._name == "identity":
-            chunk, self._pending = self._pending, b""
-            return chunk
-        while self._pending or self._more:
-            if self._stream is None and self._members:
-                self._pending = self._pending.lstrip(b"\0")  # padding between members or after the last one
-                if not self._pending:
-                    break
-            stream = self._stream = self._stream or self._begin()
+        calls = 0
+        while self.more and calls < _MAX_CALLS:
+            calls += 1
             try:
-                chunk = stream.decompress(self._pending, _CHUNK_SIZE)
+                chunk = self._decompress()
             except zlib.error as error:
                 raise APIConnectionError(f"the body cannot be decompressed: {error}") from None
-            self._pending = stream.unconsumed_tail
-            self._more = len(chunk) == _CHUNK_SIZE
-            if stream.eof and self._name != "deflate":  # another member may follow (RFC 1952, section 2.2)
-                self._pending = stream.unused_data
-                self._members, self._more, self._stream = True, False, None
             if chunk:
                 return chunk
         return b""
@@ -73,40 +80,107 @@ class Decompressor:
         Raises:
             APIConnectionError: The body is truncated.
         """
-        if self._stream is not None and not self._stream.eof:
+        if not self._complete:
             raise APIConnectionError("the compressed body is truncated")
 
-    def _begin(self) -> zlib._Decompress:
-        if self._name != "deflate":
-            return zlib.decompressobj(zlib.MAX_WBITS | 16)
-        # "deflate" (RFC 9110, section 8.4.1.2) starts with a header of two bytes (RFC 1950): the low half of the first
-        # is 8. Some servers omit the header.
-        return zlib.decompressobj(zlib.MAX_WBITS if self._pending[0] & 0x0F == 8 else -zlib.MAX_WBITS)
+    def _decompress(self) -> bytes:
+        part = self._input[self._position : self._position + _CHUNK_SIZE]
+        if self._complete and self._stream is not None:  # padding, or another member (RFC 1952, section 2.2)
+            content = part.lstrip(b"\0")
+            self._position += len(part) - len(content)
+            if not content:
+                return b""
+            if not self._gzip:  # zlib would collect everything that follows
+                raise APIConnectionError("the compressed body is followed by other data")
+            part, self._stream = content, None
+        if self._stream is None:
+            self._stream = zlib.decompressobj(_window_bits(self._gzip, part[0]))
+        stream = self._stream
+        chunk = stream.decompress(part, _CHUNK_SIZE)
+        self._position += len(part) - len(stream.unused_data if stream.eof else stream.unconsumed_tail)
+        self._complete = stream.eof
+        self._full = len(chunk) == _CHUNK_SIZE and not stream.eof
+        return chunk
 
 
-class DecompressedResponse:
-    """A response that decompresses its body while it is read.
+def _window_bits(is_gzip: bool, first: int) -> int:
+    """Return zlib's parameter for a body that starts with the byte ``first``."""
+    if is_gzip:
+        return zlib.MAX_WBITS | 16
+    # "deflate" (RFC 9110, section 8.4.1.2) starts with a header of two bytes (RFC 1950): the low half of the first is
+    # 8. Some servers omit the header.
+    return zlib.MAX_WBITS if first & 0x0F == 8 else -zlib.MAX_WBITS
 
-    Args:
-        compressed: The response as received.
-        encoding: The value of its Content-Encoding, not empty.
+
+def decode_body(response: StreamedResponse) -> StreamedResponse:
+    """Return the response with a decoded body, or with an error in its place."""
+    headers = response.headers
+    transfer = headers.get("transfer-encoding", "chunked")
+    if transfer != "chunked" and not _is_supported_transfer(transfer):
+        return _RefusedResponse(response, f"unsupported Transfer-Encoding: {shorten(transfer, 60)}")
+    if "," in headers.get("content-length", ""):  # aiohttp's pure-Python parser takes the first
+        return _RefusedResponse(response, "malformed HTTP response: more than one Content-Length")
+    encoding = headers.get("content-encoding")
+    if encoding is None:
+        return response
+    encodings = [name for name in _elements(encoding) if name not in _NOT_ENCODED]
+    if not encodings:
+        return response
+    if encodings in (["gzip"], ["x-gzip"], ["deflate"]):
+        return _DecompressedResponse(response, encodings[0])
+    return _RefusedResponse(response, f"unsupported Content-Encoding: {shorten(encoding, 60)}")
+
+
+def _is_supported_transfer(value: str) -> bool:
+    """Return True if aiohttp has undone these transfer codings: it knows one, and takes all others for none.
+
+    The chunked coding is applied once, however often a server names it (RFC 9112, section 6.1).
     """
+    return set(_elements(value)) in ({"chunked"}, {"identity"}, {""})
+
+
+def _elements(value: str) -> list[str]:
+    return [element.strip().lower() for element in value.split(",")]
+
+
+class _DecompressedResponse:
+    """A response that decompresses its body while it is read."""
 
     def __init__(self, compressed: StreamedResponse, encoding: str) -> None:
         self._compressed = compressed
-        self._encoding = encoding
-        self._decompressor: Decompressor | None = None
+        self._decompressor = Decompressor(encoding)
+        self._closed = False
         self.status = compressed.status
         self.headers = compressed.headers
-        self.aclose = compressed.aclose
 
     async def read_chunk(self) -> bytes:
-        """Return the next chunk of the body; see `StreamedResponse.read_chunk`."""
-        if self._decompressor is None:
-            self._decompressor = Decompressor(self._encoding)
-        while not (chunk := self._decompressor.next()):
-            if not (raw := await self._compressed.read_chunk()):
-                self._decompressor.finish()
-                break
-            self._decompressor.feed(raw)
-        return chunk
+        decompressor = self._decompressor
+        while True:
+            if decompressor.more:
+                await asyncio.sleep(0)  # let other tasks run between two chunks
+            elif raw := await self._compressed.read_chunk():
+                decompressor.feed(raw)
+            else:
+                decompressor.finish()
+                return b""
+            if self._closed:
+                raise APIConnectionError("the response is closed")
+            if chunk := decompressor.next():
+                return chunk
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._compressed.aclose()
+
+
+class _RefusedResponse:
+    """A response whose body cannot be decoded."""
+
+    def __init__(self, response: StreamedResponse, reason: str) -> None:
+        self._reason = reason
+        self.status = response.status
+        self.headers = response.headers
+        self.aclose = response.aclose
+
+    async def read_chunk(self) -> bytes:
+        raise APIConnectionError(self._reason)

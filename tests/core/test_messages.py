@@ -190,3 +190,21 @@ def test_reason_is_the_standard_phrase(status: int, reason: str) -> None:
 def test_media_type_is_the_content_type_without_parameters(value: str, media_type: str) -> None:
     assert Response(200, {"content-TYPE": value}).media_type == media_type
     assert Response(200).media_type == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "media_type"),
+    [
+        ("text/event-stream, Text/Event-Stream", "text/event-stream"),
+        ("text/event-stream; charset=utf-8,text/event-stream", "text/event-stream"),
+        (", text/event-stream,", "text/event-stream"),
+        ('text/plain; x="a,b"', "text/plain"),
+        ("text/html, text/event-stream", "text/html, text/event-stream"),
+        ("text/event-stream; charset=utf-8, text/html", "text/event-stream, text/html"),
+        ("text", "text"),
+        ("text, text", "text"),
+    ],
+)
+def test_content_type_that_is_sent_twice_is_one_if_both_are_equal(value: str, media_type: str) -> None:
+    assert Response(200, {"Content-Type": value}).media_type == media_type
+    assert Response(200, Headers([("Content-Type", part) for part in value.split(",")])).media_type == media_type

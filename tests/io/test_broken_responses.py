@@ -11,6 +11,7 @@ from handinger_async import APIConnectionError, APIStatusError, APITimeoutError,
 from .faults import CALLS, EVENT, POSTS, STREAMS, Fault, Meet, check_message, custom, head, read, retrieve
 
 ZIPPED = gzip.compress(EVENT)
+DEFLATED = zlib.compress(EVENT)
 
 #: The head does not arrive, or is malformed: no call gets a response.
 BROKEN_HEADS = {
@@ -52,8 +53,14 @@ BROKEN_BODIES = {
     "gzip with trailing garbage": Fault(
         head("Content-Encoding: gzip", f"Content-Length: {len(ZIPPED) + 9}") + ZIPPED + b"<!-- x -->"[:9]
     ),
+    "deflate with trailing garbage": Fault(
+        head("Content-Encoding: deflate", f"Content-Length: {len(DEFLATED) + 9}") + DEFLATED + b"<!-- x -->"[:9]
+    ),
     "truncated deflate": Fault(head("Content-Encoding: deflate", "Content-Length: 12") + zlib.compress(EVENT)[:12]),
     "an encoding that was not accepted": Fault(head("Content-Encoding: br", "Content-Length: 10") + EVENT),
+    "a transfer coding that was not accepted": Fault(
+        head("Transfer-Encoding: gzip, chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(ZIPPED), ZIPPED)
+    ),
     "a deflate body that is not deflate": Fault(head("Content-Encoding: deflate", "Content-Length: 10") + EVENT),
 }
 
@@ -101,3 +108,10 @@ async def test_interim_responses_are_skipped(meet: Meet, call: Any) -> None:
     outcome = await meet(Fault(interim + head("Content-Length: 2", status="404 Not Found") + b"{}", "keep"), call)
     assert isinstance(outcome.error, APIStatusError)
     assert outcome.error.status_code == 404
+
+
+@pytest.mark.parametrize("call", STREAMS)
+async def test_content_type_that_is_sent_twice_is_one(meet: Meet, call: Any) -> None:
+    twice = head("Content-Type: text/event-stream", f"Content-Length: {len(EVENT)}")
+    outcome = await meet(Fault(twice + EVENT, "keep"), call)
+    assert [event.data for event in outcome.result] == ["{}"]
