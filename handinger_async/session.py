@@ -25,6 +25,7 @@ from .resources import Workers
 from .retry import RetryPolicy
 from .streams import EventStream, FileDownload
 from .transports import Transport
+from .transports._proxies import check_environment
 
 __all__ = ["Exchange", "Session"]
 
@@ -77,7 +78,7 @@ class Session:
             iterated over, have no limit.
 
     Raises:
-        ConfigurationError: There is no API key, or an argument is malformed.
+        ConfigurationError: There is no API key, an argument is malformed, or the proxy in the environment is unusable.
     """
 
     def __init__(
@@ -103,9 +104,12 @@ class Session:
             raise ConfigurationError(f"max_body_size must be a number of bytes above zero, not {max_body_size!r}")
         if base_url is None:
             base_url = os.environ.get("HANDINGER_BASE_URL") or DEFAULT_BASE_URL
+        endpoint = Endpoint(base_url, api_key)
+        if transport is None:
+            check_environment(endpoint.base_url)
         self._settings = Settings(
             pool=Pool(transport),
-            endpoint=Endpoint(base_url, api_key),
+            endpoint=endpoint,
             options=Options(timeouts=timeouts, retry=retry, headers=headers or {}),
             observe=observe,
             max_body_size=max_body_size,

@@ -1,10 +1,16 @@
-"""Proxy selection and authentication."""
+"""Proxy selection and authentication.
+
+Error messages name the setting, and never show its value, which may contain a password. Nor do tracebacks with local
+variables: a function that raises has no such value.
+"""
 
 from __future__ import annotations
 
-import urllib.request
+import os
+import re
 from base64 import b64encode
 from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from yarl import URL
@@ -12,7 +18,10 @@ from yarl import URL
 from ..errors import ConfigurationError
 from ..http import Headers
 
-__all__ = ["Proxy", "check_proxy", "proxy_from_environment"]
+__all__ = ["Proxy", "check_environment", "parse_proxy", "proxy_from_environment"]
+
+#: Servers of all schemes.
+_SERVERS = (URL("http://server.invalid"), URL("https://server.invalid"))
 
 
 class Proxy(NamedTuple):
@@ -27,27 +36,26 @@ class Proxy(NamedTuple):
     headers: Headers
 
 
-def check_proxy(proxy: object, name: str) -> Proxy:
-    """Parse the URL of a proxy. The error message never contains its credentials.
+def parse_proxy(proxy: object) -> tuple[Proxy | None, str]:
+    """Parse the URL of a proxy, and move its credentials to a header.
 
     Args:
-        proxy: The URL, with or without a user and password.
-        name: The name of the setting, for the error message.
+        proxy: An absolute http or https URL, with or without a user and password.
 
     Returns:
-        The proxy, with the credentials moved to its headers.
-
-    Raises:
-        ConfigurationError: It is not an absolute http or https URL.
+        The proxy, and ``""``; or None, and the reason, to be put after the name of the setting.
     """
+    if isinstance(proxy, str | URL) and re.match(r"socks\w*://", str(proxy), re.IGNORECASE):
+        return None, "is a SOCKS proxy: pass AiohttpTransport an aiohttp session with a connector that supports them"
     with suppress(ValueError, TypeError):
         url = URL(proxy)  # type: ignore[arg-type]
         if url.scheme in ("http", "https") and url.raw_host:
+            url.raw_host.encode("idna")  # as the name is resolved
             if url.user is None and url.password is None:
-                return Proxy(url, Headers())
+                return Proxy(url, Headers()), ""
             token = b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
-            return Proxy(url.with_user(None), Headers({"Proxy-Authorization": f"Basic {token}"}))
-    raise ConfigurationError(f"{name} must be an absolute http or https URL")
+            return Proxy(url.with_user(None), Headers({"Proxy-Authorization": f"Basic {token}"})), ""
+    return None, "must be the absolute http or https URL of a proxy, such as http://127.0.0.1:3128"
 
 
 def proxy_from_environment(url: URL) -> Proxy | None:
@@ -56,8 +64,72 @@ def proxy_from_environment(url: URL) -> Proxy | None:
     Raises:
         ConfigurationError: The proxy's URL is invalid.
     """
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if proxy is None or urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
-        return None
-    return check_proxy(proxy, "the proxy in the environment")
+    proxy, problem = _from_environment(url)
+    if problem:
+        raise ConfigurationError(problem)
+    return proxy
+
+
+def check_environment(url: URL | None = None) -> None:
+    """Refuse environment variables with which no request could be sent.
+
+    Args:
+        url: The server; None if it is not known yet.
+
+    Raises:
+        ConfigurationError: The proxy's URL is invalid.
+    """
+    if any(name.lower().endswith("_proxy") for name in os.environ):  # urllib.request is slow to import
+        problems = [_from_environment(server)[1] for server in ([url] if url else _SERVERS)]
+        if all(problems) and (url or "no" not in _settings()):
+            raise ConfigurationError(problems[0])
+
+
+def _settings() -> dict[str, str]:
+    """Return the proxies by scheme; NO_PROXY is ``"no"``."""
+    import urllib.request
+
+    return urllib.request.getproxies()
+
+
+def _from_environment(url: URL) -> tuple[Proxy | None, str]:
+    """Return the proxy for ``url``, or None, and the reason if it cannot be used."""
+    settings = _settings()
+    scheme = next((scheme for scheme in (url.scheme, "all") if settings.get(scheme, "").strip()), None)
+    if scheme is None or _is_excluded(url, settings.get("no")):
+        return None, ""
+    value = settings[scheme].strip()
+    proxy, problem = parse_proxy(value if "://" in value else f"http://{value}")
+    return proxy, problem and f"{_name(scheme)} {problem}"
+
+
+def _name(scheme: str) -> str:
+    """Return the name of the environment variable for ``scheme``; one in lower case wins."""
+    names = [name for name in os.environ if name.lower() == f"{scheme}_proxy"]
+    return f"the environment variable {max(names)}" if names else "the proxy in the system's settings"
+
+
+def _is_excluded(url: URL, no_proxy: str | None) -> bool:
+    """Return True if requests to ``url`` use no proxy."""
+    if no_proxy is None:
+        import urllib.request
+
+        # The settings of the system, on macOS and Windows.
+        return bool(urllib.request.proxy_bypass(f"{url.host}:{url.port}"))
+    return any(_matches(url, entry) for entry in re.split(r"[\s,]+", no_proxy.lower()))
+
+
+def _matches(url: URL, entry: str) -> bool:
+    """Compare a server with an entry of NO_PROXY: a host, a domain, an address, a network or ``*``."""
+    name, bracket, port = entry.removeprefix("[").partition("]")
+    if not bracket and entry.count(":") == 1:  # more are an IPv6 address
+        name, _, port = entry.partition(":")
+    if port.removeprefix(":") not in ("", str(url.port)):
+        return False
+    if name == "*":
+        return True
+    with suppress(ValueError):  # one of them is a name
+        return ip_address(str(url.host)) in ip_network(name, strict=False)
+    hosts = [str(host).lower().rstrip(".") for host in (url.host, url.raw_host)]  # the latter is Punycode
+    domain = name.removeprefix("*").strip(".")
+    return domain != "" and any(f".{host}".endswith(f".{domain}") for host in hosts)

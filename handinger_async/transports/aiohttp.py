@@ -17,7 +17,7 @@ from ..http import Headers, Request
 from . import StreamedResponse
 from ._aiohttp_responses import FAILURES, NOT_SENT, OpenResponses, adapt_error, adapt_response
 from ._decompression import ACCEPT_ENCODING
-from ._proxies import Proxy, check_proxy, proxy_from_environment
+from ._proxies import Proxy, check_environment, parse_proxy, proxy_from_environment
 from ._stale_connections import StaleConnections
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class AiohttpTransport:
             the API key with its credentials.)
 
     Raises:
-        ConfigurationError: ``limit`` is given together with ``session``, or ``limit`` or ``proxy`` is invalid.
+        ConfigurationError: ``limit`` is given together with ``session``, or ``limit`` or ``proxy`` is invalid, or the
+            proxies in the environment are unusable for all servers.
     """
 
     def __init__(
@@ -72,8 +73,13 @@ class AiohttpTransport:
         self._user_session_loop: asyncio.AbstractEventLoop | None = None
         self._limit = DEFAULT_CONNECTION_LIMIT if limit is None else limit
         self._ssl = ssl
-        self._proxy = None if proxy is None else check_proxy(proxy, "proxy")
         self._trust_env = trust_env and proxy is None and session is None
+        self._proxy, problem = (None, "") if proxy is None else parse_proxy(proxy)
+        del proxy  # tracebacks may show local variables
+        if problem:
+            raise ConfigurationError(f"proxy {problem}")
+        if self._trust_env:
+            check_environment()
         self._proxies: dict[URL, Proxy | None] = {}
         self._open_responses: OpenResponses = set()
         self._opening = 0
