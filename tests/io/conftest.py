@@ -7,8 +7,17 @@ from functools import partial
 
 import pytest
 
+from handinger_async import Session, Timeouts
+
 from . import faults
-from .wire import Clock, WireRequest, WireServer, chunked, forever, response, wire_server
+from .wire import HANG_GUARD, Clock, WireRequest, WireServer, chunked, forever, response, wire_server
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise the default timeout to connect: a loaded machine may stall for more than 5 seconds."""
+    monkeypatch.setitem(Timeouts.__init__.__kwdefaults__, "connect", float(HANG_GUARD))
+    monkeypatch.setitem(Session.__init__.__kwdefaults__, "timeouts", Timeouts())
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from handinger_async.transports._proxies import proxy_from_environment
 from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import MemoryTransport
 
-from .wire import HANG_GUARD, WireRequest, WireServer, chunked, forever, response, wire_server
+from .wire import HANG_GUARD, Clock, WireRequest, WireServer, chunked, forever, response, wire_server
 
 once = RetryPolicy(max_retries=0)
 
@@ -454,14 +454,66 @@ async def test_certificate_verification_can_be_disabled(secure: WireServer) -> N
         await client.request("GET", "/x")
 
 
-async def test_plain_text_server_for_https_is_sent_no_request() -> None:
-    async with wire_server(hello) as server:
-        async with session(AiohttpTransport(), server.url.replace("http:", "https:")) as made:
-            client = made.with_options(timeouts=Timeouts(connect=0.05))
+@asynccontextmanager
+async def tunnel_server(heads: list[bytes]) -> AsyncIterator[str]:
+    """Serve a proxy that opens tunnels; it appends the heads of their requests to ``heads``."""
+    tasks = set()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(2**16):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        host, _, port = heads[-1].split()[1].decode().partition(":")
+        server_reader, server_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(relay(reader, server_writer), relay(server_reader, writer), return_exceptions=True)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://somebody:canary@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await asyncio.wait(tasks)
+
+
+@pytest.mark.parametrize("from_environment", [False, True])
+async def test_password_of_a_proxy_stays_outside_of_its_tunnel(
+    from_environment: bool, secure: WireServer, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bytes] = []
+    async with tunnel_server(heads) as proxy:
+        if from_environment:
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+        transport = AiohttpTransport(ssl=trusting(authority), proxy=None if from_environment else proxy)
+        async with session(transport, secure.url) as client:
+            await client.request("POST", "/x")
+            async with client.workers.stream_updates("w") as events:
+                assert str(await anext(events)) == "a"
+    assert [head.split()[0] for head in heads] == [b"CONNECT", b"CONNECT"]
+    for head, request in zip(heads, secure.requests, strict=True):
+        assert b"Proxy-Authorization: Basic c29tZWJvZHk6Y2FuYXJ5\r\n" in head
+        assert b"\r\nAuthorization:" not in head
+        assert request.header("authorization") == ["Bearer key"]
+        assert not request.header("proxy-authorization")
+
+
+async def test_plain_text_server_for_https_is_sent_no_request(clock: Clock) -> None:
+    received = asyncio.get_running_loop().create_future()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clock.advance(30)
+        received.set_result(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with session(AiohttpTransport(), url) as made:
+            client = made.with_options(timeouts=Timeouts(connect=20, attempt=None))
             with pytest.raises(APIConnectionError) as caught:
                 await client.request("POST", "/x")
         assert not caught.value.request_sent
-        assert not server.requests
+        assert b"POST" not in await received
 
 
 async def test_two_event_loops_over_tls_leave_nothing_behind(
