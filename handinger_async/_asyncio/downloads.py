@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import IO, Self, TypeVar
+from typing import Self, TypeVar
 
 from ..errors import APIConnectionError, APIError, APIResponseValidationError, ConfigurationError
 from ..http import Request
+from ..retry import RetryPolicy
 from .attempts import logger
 from .bodies import BodyClosedError, StreamedBody
 from .calls import Settings
+from .part_files import PartFile
 
 __all__ = ["FileDownload"]
 
@@ -37,16 +37,21 @@ class FileDownload(StreamedBody):
         self._received = 0
         self._complete = False
 
+    async def __aenter__(self) -> Self:
+        self._check_idle()  # also if it is open: leaving the block would close it under the other reader
+        return await super().__aenter__()
+
     def __aiter__(self) -> Self:
+        self._check_incomplete()
         return self
 
     async def __anext__(self) -> bytes:
+        self._check_idle()
         if self._complete:
             raise StopAsyncIteration
-        self._check_idle()
         try:
             chunk = await self._next_chunk()
-        except APIError:
+        except Exception:
             await self.aclose()
             raise
         if chunk:
@@ -65,9 +70,11 @@ class FileDownload(StreamedBody):
             The bytes.
 
         Raises:
+            ConfigurationError: Another task is reading, or iteration or `save` has come to the end of the file.
             APIError: The file could not be read to its end.
         """
         self._check_idle()
+        self._check_incomplete()
         self._busy = True
         try:
             if self._stream is None and not self._closed:
@@ -84,7 +91,9 @@ class FileDownload(StreamedBody):
 
         It is written to a temporary file beside ``path``, synced to disk, and renamed when it is complete. A download
         that fails, or is cancelled before that, leaves the old file in place. An interrupted body is not requested
-        again. The download is closed afterwards.
+        again. The download is closed afterwards, unless the path was refused.
+
+        The permissions of a file that is replaced are kept. A symbolic link is followed, and stays one.
 
         Args:
             path: The target; its directory exists.
@@ -93,29 +102,37 @@ class FileDownload(StreamedBody):
             The path.
 
         Raises:
-            ConfigurationError: The download was read or closed before.
+            ConfigurationError: No file can have this path, another task is reading, or the download was read or closed
+                before.
             APIError: The file could not be read to its end.
-            OSError: The file could not be written.
+            OSError: The file could not be written. Its ``filename`` is the path. If there can be no file at the path
+                (a directory or a device is there, its directory is missing or not writable), nothing is sent.
         """
         self._check_idle()
         if self._received or self._closed:
             raise ConfigurationError("FileDownload is already partially read or closed")
-        target = Path(path)
-        part = _PartFile(target)
+        part = PartFile(path)
         self._busy = True
         try:
-            await _in_thread(part.create)
-            while chunk := await self._next_chunk():
-                await _in_thread(part.write, chunk)
-            self._complete = True
-            await _in_thread(part.publish)
+            await part.create()
+            try:
+                while chunk := await self._next_chunk():
+                    await part.write(chunk)
+                self._complete = True
+                await part.publish()
+            finally:
+                await self.aclose()
         finally:
             self._busy = False
-            try:
-                await self.aclose()
-            finally:
-                await _in_thread(part.discard)
-        return target
+            await part.discard()
+        return Path(path)
+
+    async def _connect(self, request: Request | None = None, retry: RetryPolicy | None = None) -> None:
+        await super()._connect(request, retry)
+        if self.response.status == 206 and "range" not in self._call.settings.options.headers:
+            await self._release()
+            reason = "the response is a part of the file, but no Range was asked for"
+            raise self._call.describe(APIResponseValidationError(reason, response=self.response))
 
     async def _next_chunk(self) -> bytes:
         """Return the next chunk; ``b""`` at the end of a complete file."""
@@ -165,57 +182,21 @@ class FileDownload(StreamedBody):
             failure = error
         raise self._call.describe(failure)
 
+    def _check_incomplete(self) -> None:
+        """Refuse to read a file again whose end has been read: there would be no bytes, which looks like a file.
+
+        Raises:
+            ConfigurationError: The end has been read.
+        """
+        if self._complete:
+            raise ConfigurationError("this FileDownload was read to its end; make a new one to read the file again")
+
     def _check_length(self) -> None:
-        """Refuse a body shorter than its Content-Length, even if the transport accepts it."""
+        """Refuse a body of another length than its Content-Length, even if the transport accepts it."""
         headers = self.response.headers
         length = headers.get("content-length", "")
-        if length.isdecimal() and "content-encoding" not in headers and self._received < int(length):
-            raise self._call.describe(APIConnectionError(f"the file ended after {self._received} of {length} bytes"))
-
-
-class _PartFile:
-    """A temporary file beside its target."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._path = target
-        self._file: IO[bytes] | None = None
-
-    def create(self) -> None:
-        self._target = self._target.resolve()  # a symbolic link stays one
-        self._path = self._target.with_name(f".{os.urandom(8).hex()}.part")
-        self._file = self._path.open("xb")  # tempfile would make it unreadable for others
-
-    def write(self, chunk: bytes) -> None:
-        if self._file is not None:
-            self._file.write(chunk)
-
-    def publish(self) -> None:
-        """Sync the file to disk and rename it over the target."""
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._path.replace(self._target)
-
-    def discard(self) -> None:
-        """Remove the file, unless it was published."""
-        if self._file is not None:
-            with suppress(OSError):  # a full disk may raise again
-                self._file.close()
-            self._path.unlink(missing_ok=True)
-
-
-async def _in_thread(work: Callable[..., None], *args: object) -> None:
-    """Run ``work`` in a thread and wait for its end, even if cancelled, since a thread cannot be stopped."""
-    running = asyncio.get_running_loop().run_in_executor(None, work, *args)
-    cancelled: asyncio.CancelledError | None = None
-    while not running.done():
-        try:
-            await asyncio.wait((running,))
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        running.exception()  # avoids asyncio's "exception was never retrieved" log
-        raise cancelled
-    running.result()
+        encoded = headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+        # Compared as strings, since int() refuses thousands of digits.
+        if length.isdecimal() and not encoded and (length.lstrip("0") or "0") != str(self._received):
+            reason = f"the file ended after {self._received} bytes instead of {length}"
+            raise self._call.describe(APIConnectionError(reason))

@@ -1,9 +1,7 @@
-"""Files: read, iterated over or saved, completely or with an error that keeps the old file."""
+"""Files: read or iterated over, completely or with an error."""
 
 import asyncio
-import os
-import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +13,15 @@ from handinger_async import (
     ConfigurationError,
     FileDownload,
     InternalServerError,
-    NotFoundError,
     RetryPolicy,
-    Session,
     Timeouts,
 )
 from handinger_async.http import Response
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import StreamingResponse
 
+from .files import BINARY, DATA, download, file, iterate, names, plan
 from .service import Service, truncated
-
-BINARY = {"Content-Type": "application/octet-stream"}
-DATA = bytes(range(256)) * 100
-
-
-def file(*chunks: bytes, **headers: str) -> StreamingResponse:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return StreamingResponse(200, BINARY | named, iter(chunks))
-
-
-def names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
-
-
-def download(session: Session) -> FileDownload:
-    return session.workers.retrieve_file("dir/plan.md", worker_id="w")
-
-
-def plan() -> StreamingResponse:
-    return file(*(DATA[at : at + 1000] for at in range(0, len(DATA), 1000)), Content_Length=str(len(DATA)))
 
 
 def test_reading_iterating_and_saving_give_the_same(tmp_path: Path) -> None:
@@ -54,7 +31,8 @@ def test_reading_iterating_and_saving_give_the_same(tmp_path: Path) -> None:
             async with download(session) as opened:
                 assert opened.response.headers["content-length"] == str(len(DATA))
                 assert b"".join([chunk async for chunk in opened]) == DATA
-                assert [chunk async for chunk in opened] == []
+                with pytest.raises(StopAsyncIteration):
+                    await anext(opened)
             async with download(session) as opened:
                 assert await opened.read() == DATA
             assert b"".join([chunk async for chunk in download(session)]) == DATA
@@ -71,7 +49,6 @@ def test_read_returns_the_rest_after_iteration() -> None:
         async with Service(lambda request: plan()).session() as session, download(session) as opened:
             assert await anext(opened) == DATA[:1000]
             assert await opened.read() == DATA[1000:]
-            assert await opened.read() == b""
 
     run(main())
 
@@ -83,23 +60,119 @@ def test_truncated_file_is_an_error_and_keeps_the_old_file(failure: Any, tmp_pat
             chunks = truncated(DATA[:1000]) if failure else iter([DATA[:1000]])
             return StreamingResponse(200, BINARY | {"Content-Length": "2000"}, chunks)
 
-        target = tmp_path / "plan.md"
-        target.write_bytes(b"before")
-        async with Service(respond).session() as session:
-            for work in (download(session).save(target), download(session).read(), iterate(download(session))):
-                with pytest.raises(APIConnectionError) as caught:
-                    await work
-                assert "GET /api/workers/w/files/dir/plan.md" in str(caught.value)
-        assert target.read_bytes() == b"before"
-        assert names(tmp_path) == ["plan.md"]
+        await each_use_fails(Service(respond), tmp_path, "GET /api/workers/w/files/dir/plan.md")
 
     run(main())
 
 
-async def iterate(opened: FileDownload) -> None:
-    async with opened:
-        async for _ in opened:
-            pass
+async def each_use_fails(service: Service, folder: Path, message: str, error: Any = APIConnectionError) -> None:
+    """Check that reading, iterating and saving fail, and that an old file stays."""
+    target = folder / "plan.md"
+    target.write_bytes(b"before")
+    async with service.session() as session:
+        for use in (FileDownload.read, iterate, lambda opened: opened.save(target)):
+            with pytest.raises(error, match=message):
+                await use(download(session))
+    assert target.read_bytes() == b"before"
+    assert names(folder) == ["plan.md"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content_Length": "1001"},
+        {"Content_Length": "0"},
+        {"Content_Length": "999"},
+        {"Content_Length": "1001", "Content_Encoding": "identity"},
+        {"Content_Length": "1001", "Content_Encoding": " Identity"},
+        {"Content_Length": "1001", "Content_Encoding": ""},
+        {"Content_Length": "1" * 5000},
+    ],
+)
+def test_file_of_another_length_than_its_content_length_is_refused(headers: Any, tmp_path: Path) -> None:
+    service = Service(lambda request: file(DATA[:500], DATA[500:1000], **headers))
+    run(each_use_fails(service, tmp_path, "the file ended after 1000 bytes instead of"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Content_Length": "0001000"}, {"Content_Length": "x"}, {"Content_Length": "5", "Content_Encoding": "gzip"}],
+)
+def test_length_of_something_else_than_the_file_is_ignored(headers: Any) -> None:
+    async def main() -> None:
+        async with Service(lambda request: file(DATA[:1000], **headers)).session() as session:
+            assert await download(session).read() == DATA[:1000]
+
+    run(main())
+
+
+def test_partial_response_that_was_not_asked_for_is_not_the_file(tmp_path: Path) -> None:
+    async def main() -> None:
+        part = {"Content_Range": "bytes 0-999/1000", "Content_Length": "1000"}
+        service = Service(lambda request: file(DATA[:1000], status=206, **part))
+        await each_use_fails(service, tmp_path, "part of the file.*GET /api.*status 206", APIResponseValidationError)
+        assert len(service.requests) == 3
+        async with service.session() as session:
+            opened = download(session)
+            with pytest.raises(APIResponseValidationError, match="part of the file"):
+                await opened.__aenter__()
+            assert "not open" in repr(opened)  # and so need not be closed
+
+    run(main())
+
+
+def test_partial_response_is_the_file_of_a_caller_who_asks_for_a_range(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Service(lambda request: file(b"part", status=206)).session(
+            headers={"Range": "bytes=0-3"}
+        ) as session:
+            assert await download(session).read() == b"part"
+            assert await iterate(download(session)) == b"part"
+            assert (await download(session).save(tmp_path / "f")).read_bytes() == b"part"
+
+    run(main())
+
+
+USES = {
+    "read": FileDownload.read,
+    "iterate": iterate,
+    "save": lambda opened: opened.save("again"),
+}
+
+
+@pytest.mark.parametrize("second", USES)
+@pytest.mark.parametrize("first", USES)
+@pytest.mark.parametrize("data", [DATA, b""])
+def test_file_that_was_read_to_its_end_cannot_be_read_again(
+    data: bytes, first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def main() -> None:
+        service = Service(lambda request: file(data))
+        async with service.session() as session, download(session) as opened:
+            await USES[first](opened)
+            with pytest.raises(ConfigurationError, match=r"already|read to its end"):
+                await USES[second](opened)
+        assert len(service.requests) == 1
+
+    run(main())
+
+
+def test_bug_in_a_transport_closes_the_file() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x"
+        raise RuntimeError("bug")
+
+    async def main() -> None:
+        async with Service(StreamingResponse(200, BINARY, chunks())).session() as session:
+            opened = download(session)
+            assert await anext(opened) == b"x"
+            with pytest.raises(RuntimeError, match="bug"):
+                await anext(opened)
+            assert "closed" in repr(opened)
+
+    run(main())
 
 
 def test_file_closed_by_another_task_is_an_error(tmp_path: Path) -> None:
@@ -140,80 +213,6 @@ def test_file_that_was_partially_read_or_closed_cannot_be_saved(tmp_path: Path) 
     run(main())
 
 
-def test_error_status_keeps_the_old_file(tmp_path: Path) -> None:
-    async def main() -> None:
-        target = tmp_path / "plan.md"
-        target.write_bytes(b"before")
-        async with Service(Response(404)).session() as session:
-            with pytest.raises(NotFoundError):
-                await download(session).save(target)
-        assert target.read_bytes() == b"before"
-        assert names(tmp_path) == ["plan.md"]
-
-    run(main())
-
-
-def test_unwritable_target_is_an_os_error_before_any_request(tmp_path: Path) -> None:
-    async def main() -> None:
-        service = Service(lambda request: plan())
-        async with service.session() as session:
-            with pytest.raises(FileNotFoundError):
-                await download(session).save(tmp_path / "nowhere" / "plan.md")
-            assert not service.requests
-            (tmp_path / "folder").mkdir()
-            with pytest.raises(OSError, match="folder"):
-                await download(session).save(tmp_path / "folder")
-        assert names(tmp_path) == ["folder"]
-
-    run(main())
-
-
-def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-
-    async def main() -> None:
-        target = tmp_path / "plan.md"
-        target.write_bytes(b"before")
-        async with Service(lambda request: plan()).session() as session:
-            with pytest.raises(OSError, match="No space"):
-                await download(session).save(target)
-        assert target.read_bytes() == b"before"
-        assert names(tmp_path) == ["plan.md"]
-
-    run(main())
-
-
-def test_file_is_synced_before_it_replaces_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = []
-    fsync, replace = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (order.append("fsync"), fsync(descriptor)))
-    monkeypatch.setattr(Path, "replace", lambda path, target: (order.append("replace"), replace(path, target))[1])
-
-    async def main() -> None:
-        async with Service(lambda request: plan()).session() as session:
-            await download(session).save(tmp_path / "f")
-
-    run(main())
-    assert order == ["fsync", "replace"]
-
-
-def test_saved_file_has_default_permissions_and_follows_links(tmp_path: Path) -> None:
-    async def main() -> None:
-        (tmp_path / "link").symlink_to(tmp_path / "target")
-        async with Service(lambda request: plan()).session() as session:
-            await download(session).save(tmp_path / "link")
-        (tmp_path / "usual").touch()
-        assert (tmp_path / "link").is_symlink()
-        assert (tmp_path / "target").read_bytes() == DATA
-        modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("target", "usual")}
-        assert len(modes) == 1
-
-    run(main())
-
-
 @pytest.mark.parametrize("opened", [False, True])
 def test_file_over_the_size_limit_can_be_saved_but_not_read(opened: bool, tmp_path: Path) -> None:
     async def main() -> None:
@@ -229,43 +228,34 @@ def test_file_over_the_size_limit_can_be_saved_but_not_read(opened: bool, tmp_pa
     run(main())
 
 
-def test_file_name_from_the_server_is_ignored(tmp_path: Path) -> None:
-    async def main() -> None:
-        name = {"Content_Disposition": 'attachment; filename="../../evil"'}
-        async with Service(lambda request: file(b"x", **name)).session() as session:
-            await download(session).save(tmp_path / "f")
-        assert names(tmp_path) == ["f"]
-
-    run(main())
-
-
 async def slow(gate: asyncio.Event) -> AsyncIterator[bytes]:
     yield DATA[:1000]
     await gate.wait()
     yield DATA[1000:]
 
 
-@pytest.mark.parametrize("second", [FileDownload.read, FileDownload.__anext__])
-@pytest.mark.parametrize("first", [FileDownload.read, "save", "iterate"])
-def test_second_reader_of_a_file_is_refused(first: Any, second: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("second", [*USES.values(), FileDownload.__anext__, FileDownload.__aenter__])
+@pytest.mark.parametrize("first", USES)
+def test_second_reader_of_a_file_is_refused(
+    first: str, second: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
     async def main() -> None:
         gate = asyncio.Event()
-        service = Service(lambda request: StreamingResponse(200, BINARY, slow(gate)))
-
-        async def read_all(opened: FileDownload) -> bytes:
-            if first == "save":
-                return (await opened.save(tmp_path / "plan.md")).read_bytes()
-            return await first(opened) if callable(first) else b"".join([chunk async for chunk in opened])
-
+        service = Service(5, lambda request: StreamingResponse(200, BINARY, slow(gate)))
         async with service.session() as session:
             opened = download(session)
-            reading = asyncio.create_task(read_all(opened))
-            await asyncio.sleep(1)
-            with pytest.raises(ConfigurationError, match="already being read by another task"):
-                await second(opened)
+            reading = asyncio.create_task(USES[first](opened))
+            for _ in ("connecting", "waiting for a chunk"):
+                await asyncio.sleep(3)
+                with pytest.raises(ConfigurationError, match="already being read by another task"):
+                    await second(opened)
             gate.set()
-            assert await reading == DATA
+            read = await reading
+            assert (read.read_bytes() if isinstance(read, Path) else read) == DATA
         assert len(service.requests) == 1
+        assert names(tmp_path) == (["again"] if first == "save" else [])
 
     run(main())
 
