@@ -197,6 +197,41 @@ def test_file_closed_by_another_task_is_an_error(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("use", USES.values())
+def test_file_that_was_closed_unopened_sends_nothing(use: Any) -> None:
+    async def main() -> None:
+        service = Service(lambda request: plan())
+        async with service.session() as session:
+            closed = download(session)
+            await closed.aclose()
+            with pytest.raises((APIConnectionError, ConfigurationError), match="closed"):
+                await use(closed)
+        assert not service.requests
+
+    run(main())
+
+
+def test_second_reader_is_refused_while_an_interrupted_body_is_closed() -> None:
+    async def interrupted() -> AsyncIterator[bytes]:
+        try:
+            yield DATA[:1000]
+            raise APIConnectionError("lost")
+        finally:
+            await asyncio.sleep(10)
+
+    async def main() -> None:
+        service = Service(StreamingResponse(200, BINARY, interrupted()), lambda request: plan())
+        async with service.session() as session:
+            opened = download(session)
+            reading = asyncio.create_task(opened.read())
+            await asyncio.sleep(5)
+            with pytest.raises(ConfigurationError, match="another task"):
+                await anext(opened)
+            assert await reading == DATA
+
+    run(main())
+
+
 def test_file_that_was_partially_read_or_closed_cannot_be_saved(tmp_path: Path) -> None:
     async def main() -> None:
         async with Service(lambda request: plan()).session() as session:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from handinger_async import APIConnectionError, NotFoundError
+from handinger_async import APIConnectionError, ConfigurationError, NotFoundError
 from handinger_async._asyncio import part_files
 from handinger_async.http import Response
 from handinger_async.testing.virtual_time import run
@@ -161,8 +161,11 @@ def test_cancelled_save_waits_for_its_thread_and_leaves_nothing(
         monkeypatch.setattr(place, name, slow)
         chunks = interrupted() if name == "unlink" else iter([DATA])
         async with Service(StreamingResponse(200, BINARY, chunks)).session() as session:
-            saving = asyncio.ensure_future(download(session).save(target))
+            wanted = download(session)
+            saving = asyncio.ensure_future(wanted.save(target))
             await reached.wait()
+            with pytest.raises((ConfigurationError, APIConnectionError), match=r"another task|closed"):
+                await anext(wanted)
             for _ in range(3):
                 saving.cancel()
                 for _ in range(5):

@@ -102,8 +102,16 @@ def test_device_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [b"f", "", "a\0b", "\ud800", 1, None, object()])
 def test_path_that_no_file_can_have_is_a_configuration_error(path: Any) -> None:
-    with pytest.raises(ConfigurationError, match="path"):
-        save(path)
+    async def main() -> None:
+        service = Service(lambda request: plan())
+        async with service.session() as session:
+            wanted = download(session)
+            with pytest.raises(ConfigurationError, match="path"):
+                await wanted.save(path)
+            assert not service.requests
+            assert await wanted.read() == DATA
+
+    run(main())
 
 
 def test_path_like_object_of_bytes_is_a_configuration_error(tmp_path: Path) -> None:
