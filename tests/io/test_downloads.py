@@ -1,7 +1,7 @@
 """Files: read or iterated over, completely or with an error."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 from handinger_async import (
     APIConnectionError,
     APIResponseValidationError,
-    ConfigurationError,
     FileDownload,
     InternalServerError,
     RetryPolicy,
@@ -133,32 +132,6 @@ def test_partial_response_is_the_file_of_a_caller_who_asks_for_a_range(tmp_path:
     run(main())
 
 
-USES = {
-    "read": FileDownload.read,
-    "iterate": iterate,
-    "save": lambda opened: opened.save("again"),
-}
-
-
-@pytest.mark.parametrize("second", USES)
-@pytest.mark.parametrize("first", USES)
-@pytest.mark.parametrize("data", [DATA, b""])
-def test_file_that_was_read_to_its_end_cannot_be_read_again(
-    data: bytes, first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    async def main() -> None:
-        service = Service(lambda request: file(data))
-        async with service.session() as session, download(session) as opened:
-            await USES[first](opened)
-            with pytest.raises(ConfigurationError, match=r"already|read to its end"):
-                await USES[second](opened)
-        assert len(service.requests) == 1
-
-    run(main())
-
-
 def test_bug_in_a_transport_closes_the_file() -> None:
     def chunks() -> Iterator[bytes]:
         yield b"x"
@@ -175,75 +148,10 @@ def test_bug_in_a_transport_closes_the_file() -> None:
     run(main())
 
 
-def test_file_closed_by_another_task_is_an_error(tmp_path: Path) -> None:
-    async def slow() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x"
-            await asyncio.sleep(1)
-
+def test_file_of_exactly_the_size_limit_can_be_read() -> None:
     async def main() -> None:
-        async with Service(lambda request: StreamingResponse(200, BINARY, slow())).session() as session:
-            for use in (iterate, FileDownload.read, lambda opened: opened.save(tmp_path / "f")):
-                opened = download(session)
-                if use is FileDownload.read:
-                    await opened.__aenter__()
-                using = asyncio.ensure_future(use(opened))
-                await asyncio.sleep(3.5)
-                await opened.aclose()
-                with pytest.raises(APIConnectionError, match="closed"):
-                    await using
-        assert not names(tmp_path)
-
-    run(main())
-
-
-@pytest.mark.parametrize("use", USES.values())
-def test_file_that_was_closed_unopened_sends_nothing(use: Any) -> None:
-    async def main() -> None:
-        service = Service(lambda request: plan())
-        async with service.session() as session:
-            closed = download(session)
-            await closed.aclose()
-            with pytest.raises((APIConnectionError, ConfigurationError), match="closed"):
-                await use(closed)
-        assert not service.requests
-
-    run(main())
-
-
-def test_second_reader_is_refused_while_an_interrupted_body_is_closed() -> None:
-    async def interrupted() -> AsyncIterator[bytes]:
-        try:
-            yield DATA[:1000]
-            raise APIConnectionError("lost")
-        finally:
-            await asyncio.sleep(10)
-
-    async def main() -> None:
-        service = Service(StreamingResponse(200, BINARY, interrupted()), lambda request: plan())
-        async with service.session() as session:
-            opened = download(session)
-            reading = asyncio.create_task(opened.read())
-            await asyncio.sleep(5)
-            with pytest.raises(ConfigurationError, match="another task"):
-                await anext(opened)
-            assert await reading == DATA
-
-    run(main())
-
-
-def test_file_that_was_partially_read_or_closed_cannot_be_saved(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with Service(lambda request: plan()).session() as session:
-            async with download(session) as opened:
-                await anext(opened)
-                with pytest.raises(ConfigurationError, match="read"):
-                    await opened.save(tmp_path / "f")
-            with pytest.raises(ConfigurationError):
-                await opened.save(tmp_path / "f")
-            with pytest.raises(APIConnectionError):
-                await opened.read()
-        assert not names(tmp_path)
+        async with Service(lambda request: plan()).session(max_body_size=len(DATA)) as session:
+            assert await download(session).read() == DATA
 
     run(main())
 
@@ -259,38 +167,6 @@ def test_file_over_the_size_limit_can_be_saved_but_not_read(opened: bool, tmp_pa
                 await wanted.read()
             await download(session).save(tmp_path / "f")
         assert (tmp_path / "f").read_bytes() == DATA
-
-    run(main())
-
-
-async def slow(gate: asyncio.Event) -> AsyncIterator[bytes]:
-    yield DATA[:1000]
-    await gate.wait()
-    yield DATA[1000:]
-
-
-@pytest.mark.parametrize("second", [*USES.values(), FileDownload.__anext__, FileDownload.__aenter__])
-@pytest.mark.parametrize("first", USES)
-def test_second_reader_of_a_file_is_refused(
-    first: str, second: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    async def main() -> None:
-        gate = asyncio.Event()
-        service = Service(5, lambda request: StreamingResponse(200, BINARY, slow(gate)))
-        async with service.session() as session:
-            opened = download(session)
-            reading = asyncio.create_task(USES[first](opened))
-            for _ in ("connecting", "waiting for a chunk"):
-                await asyncio.sleep(3)
-                with pytest.raises(ConfigurationError, match="already being read by another task"):
-                    await second(opened)
-            gate.set()
-            read = await reading
-            assert (read.read_bytes() if isinstance(read, Path) else read) == DATA
-        assert len(service.requests) == 1
-        assert names(tmp_path) == (["again"] if first == "save" else [])
 
     run(main())
 

@@ -119,6 +119,19 @@ def target(tmp_path: Path) -> Path:
     return path
 
 
+def test_each_step_is_done_once_and_nothing_after_the_last(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    in_thread = part_files._in_thread
+
+    async def record(work: Any, *args: Any) -> None:
+        steps.append(work.__name__)
+        await in_thread(work, *args)
+
+    monkeypatch.setattr(part_files, "_in_thread", record)
+    save(target, file(b"a", b"b"))
+    assert steps == ["_create", "_write", "_write", "_sync", "_replace"]
+
+
 @pytest.mark.parametrize(("place", "name"), STEPS, ids=[name for _, name in STEPS])
 def test_disk_work_is_done_in_threads(place: Any, name: str, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = getattr(place, name)
