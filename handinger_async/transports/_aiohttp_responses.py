@@ -1,51 +1,25 @@
-"""Adapt aiohttp's responses and errors to the transport protocol."""
+"""Adapt aiohttp's responses to the transport protocol."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import ReferenceType, ref
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 
-from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, shorten
+from ..errors import APIConnectionError, ConfigurationError
 from ..http import Headers
+from ._aiohttp_connections import CheckedConnection
+from ._aiohttp_errors import FAILURES, adapt_error
 from ._decompression import decode_body
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
-
     from . import StreamedResponse
 
-__all__ = ["FAILURES", "NOT_SENT", "OpenResponses", "adapt_error", "adapt_response"]
-
-#: The exceptions of aiohttp for network and server failures. The second escapes from its pure-Python parser.
-FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError)
-
-#: The exceptions that aiohttp raises before a connection is established: the request cannot have reached the server.
-#: After that, it may have, since aiohttp passes a request to the kernel as soon as it has a connection.
-NOT_SENT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ClientConnectorSSLError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-    aiohttp.ServerFingerprintMismatch,
-)
-
-
-def adapt_error(error: Exception) -> APIConnectionError:
-    """Convert an exception of aiohttp to one of this library, without its traceback."""
-    sent = not isinstance(error, NOT_SENT)
-    text = shorten(str(error)) or type(error).__name__
-    if sent and isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        text = f"malformed HTTP response: {shorten(error.message)}"
-    if isinstance(error, TimeoutError):
-        return APITimeoutError(text, request_sent=sent)
-    return APIConnectionError(text, request_sent=sent)
+__all__ = ["OpenResponses", "adapt_response"]
 
 
 async def adapt_response(response: aiohttp.ClientResponse, open_responses: OpenResponses) -> StreamedResponse:
@@ -69,11 +43,13 @@ async def adapt_response(response: aiohttp.ClientResponse, open_responses: OpenR
     else:
         adapted: StreamedResponse
         connection = response.connection
-        if connection is None:  # the body has arrived too, and aiohttp has released the connection
+        if connection is None and response.content.exception() is None:
+            # The body has arrived too, and aiohttp has released the connection.
             body = response.content.read_nowait() or await response.read()  # a middleware may have read it already
             adapted = _CompleteResponse(response.status, headers, body)
         else:
-            adapted = _IncompleteResponse(response, connection.protocol, headers, open_responses)
+            checked = isinstance(connection and connection.protocol, CheckedConnection)
+            adapted = (_IncompleteResponse if checked else _WatchedResponse)(response, headers, open_responses)
         return decode_body(adapted)
     raise APIConnectionError(f"malformed response headers: {reason}")
 
@@ -99,30 +75,16 @@ class _CompleteResponse:
 class _IncompleteResponse:
     """A response whose body is still arriving."""
 
-    def __init__(
-        self,
-        response: aiohttp.ClientResponse,
-        protocol: ResponseHandler | None,
-        headers: Headers,
-        open_responses: OpenResponses,
-    ) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, headers: Headers, open_responses: OpenResponses) -> None:
         self._response = response
         self._open_responses = open_responses
+        self._pid = os.getpid()
         self.status = response.status
         self.headers = headers
-        self._connection_lost: asyncio.Future[None] | None = None
         self._reference: ReferenceType[_IncompleteResponse] = ref(
             self, partial(_close_collected, open_responses, asyncio.get_running_loop(), response)
         )
         open_responses.add(self._reference)
-        self._wake_reader = partial(_wake_reader, response.content)
-        if protocol is not None and "transfer-encoding" in headers:
-            self._connection_lost = protocol.closed
-        if self._connection_lost is not None:
-            # Removed first, since an earlier response on this connection may have added it.
-            self._connection_lost.remove_done_callback(_retrieve_exception)
-            self._connection_lost.add_done_callback(_retrieve_exception)
-            self._connection_lost.add_done_callback(self._wake_reader)
 
     async def read_chunk(self) -> bytes:
         try:
@@ -132,10 +94,40 @@ class _IncompleteResponse:
         raise failure
 
     async def aclose(self) -> None:
-        self._response.close()
         self._open_responses.discard(self._reference)
-        if self._connection_lost is not None:
-            self._connection_lost.remove_done_callback(self._wake_reader)
+        if self._pid == os.getpid():  # closing it in a forked process would stop it in the parent
+            self._response.close()
+
+
+class _WatchedResponse(_IncompleteResponse):
+    """A response on a connection that is not a `CheckedConnection`: another watch for its end.
+
+    On a malformed chunk, aiohttp closes the connection without setting an exception. It takes a reset for the end of a
+    body without length or chunks.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, headers: Headers, open_responses: OpenResponses) -> None:
+        super().__init__(response, headers, open_responses)
+        protocol = response.connection and response.connection.protocol
+        self._lost: asyncio.Future[None] | None = getattr(protocol, "closed", None)
+        self._wake_reader = partial(_wake_reader, response.content)
+        if self._lost is not None:
+            # Removed first, since an earlier response on this connection may have added it.
+            self._lost.remove_done_callback(_retrieve_exception)
+            self._lost.add_done_callback(_retrieve_exception)
+            self._lost.add_done_callback(self._wake_reader)
+
+    async def read_chunk(self) -> bytes:
+        chunk = await super().read_chunk()
+        lost = self._lost
+        if not chunk and lost is not None and lost.done() and not lost.cancelled() and lost.exception():
+            raise APIConnectionError("the body is truncated: the connection was reset")
+        return chunk
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        if self._lost is not None:
+            self._lost.remove_done_callback(self._wake_reader)
 
 
 #: The responses of a transport that are not closed yet. Weak references let forgotten ones be collected.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncGenerator
 from functools import lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
@@ -15,10 +15,10 @@ from yarl import URL
 from ..errors import APIConnectionError, ConfigurationError
 from ..http import Headers, Request
 from . import StreamedResponse
-from ._aiohttp_responses import FAILURES, NOT_SENT, OpenResponses, adapt_error, adapt_response
-from ._decompression import ACCEPT_ENCODING
+from ._aiohttp_errors import FAILURES, adapt_error, send_once
+from ._aiohttp_responses import adapt_response
+from ._aiohttp_sessions import DEFAULT_HEADERS, LoopState
 from ._proxies import Proxy, check_environment, parse_proxy, proxy_from_environment
-from ._stale_connections import StaleConnections
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["AiohttpTransport"]
 
 DEFAULT_CONNECTION_LIMIT = 100
+#: Bytes of a header field, and the number of fields. Together they are no more than a body may have by default.
+MAX_FIELD_SIZE = 2**16
+MAX_FIELDS = 2**10
 
-#: Sent with every request.
-_DEFAULT_HEADERS = Headers({"Accept-Encoding": ACCEPT_ENCODING})
+#: aiohttp would add a content type to a POST without a body.
+_NO_CONTENT_TYPE = frozenset({"Content-Type"})
 
 
 class AiohttpTransport:
@@ -64,13 +67,12 @@ class AiohttpTransport:
         proxy: str | URL | None = None,
         trust_env: bool = True,
     ) -> None:
-        self._loop_sessions: dict[asyncio.AbstractEventLoop, _LoopSessions] = {}
+        self._states: dict[asyncio.AbstractEventLoop, LoopState] = {}
         if session is not None and limit is not None:
             raise ConfigurationError("limit cannot be combined with session: set it on the session's connector")
         if limit is not None and (not isinstance(limit, int) or limit < 0):
             raise ConfigurationError(f"limit must be a non-negative integer, not {limit!r}")
         self._user_session = session
-        self._user_session_loop: asyncio.AbstractEventLoop | None = None
         self._limit = DEFAULT_CONNECTION_LIMIT if limit is None else limit
         self._ssl = ssl
         self._trust_env = trust_env and proxy is None and session is None
@@ -81,44 +83,40 @@ class AiohttpTransport:
         if self._trust_env:
             check_environment()
         self._proxies: dict[URL, Proxy | None] = {}
-        self._open_responses: OpenResponses = set()
-        self._opening = 0
         self._closed = False
+        #: For `_states` and `_closed`, since threads with an event loop each can share the transport.
+        self._lock = Lock()
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Send a request; see `Transport.open`."""
-        sessions = None
-        if self._user_session is None and not self._closed:
-            sessions = self._loop_sessions.get(asyncio.get_running_loop()) or await self._new_loop_sessions()
-        self._opening += 1
+        state = self._states.get(asyncio.get_running_loop()) or await self._new_state()
+        state.opening += 1
         try:
-            if sessions is None or sessions.stale_connections.possible():
+            if not state.checks:
                 # Let the event loop notice closed connections before one is used. This takes two iterations: the first
                 # polls the sockets, but this task resumes before their callbacks run.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            elif self._opening > 1:
+            elif state.opening > 1:
                 # Prepare all concurrent requests before sending the first: a sixth faster than one by one.
                 await asyncio.sleep(0)
-            session = self._session_for(request, sessions)
+            session = state.streams if request.headers.get("accept") == "text/event-stream" else state.plain
+            if self._closed or session is None or session.closed:
+                closed = "transport" if self._closed else "aiohttp session"
+                raise APIConnectionError(f"the {closed} is closed", request_sent=False)
             proxy = self._proxy_for(url)
             headers = request.headers
             if proxy is not None and url.scheme == "http":  # for https, proxy_headers go to the CONNECT request
                 headers |= proxy.headers
             fields = headers.as_dict()  # aiohttp takes three times as long with other mappings
-            middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_prevent_retry,)
+            middlewares: tuple[aiohttp.ClientMiddlewareType, ...] | None = (send_once,)
             if session is self._user_session:
-                fields = (_DEFAULT_HEADERS | headers).as_dict()
-                # Middlewares of a call replace those of the session, so include the latter here.
-                middlewares = (*session._middlewares, _prevent_retry)  # noqa: SLF001 - no public attribute
-                if session.trust_env or session.auth is not None:
-                    # A .netrc or the session's auth would replace the API key or conflict with it, so add it last.
-                    middlewares += (_authorize(headers["Authorization"]),)
-                    fields = {name: value for name, value in fields.items() if name.lower() != "authorization"}
+                fields, middlewares = _fit(session, headers)
             response = await session.request(
                 request.method,
                 url,
                 headers=fields,
+                skip_auto_headers=None if request.body or request.method == "GET" else _NO_CONTENT_TYPE,
                 data=BytesIO(request.body) if request.body else None,  # aiohttp warns about large bytes
                 allow_redirects=False,
                 auto_decompress=False,  # aiohttp does not detect truncated gzip bodies
@@ -128,57 +126,52 @@ class AiohttpTransport:
                 proxy=proxy and proxy.url,
                 proxy_headers=proxy and proxy.headers,
                 middlewares=middlewares,
+                max_line_size=MAX_FIELD_SIZE,
+                max_field_size=MAX_FIELD_SIZE,
+                max_headers=MAX_FIELDS,
             )
         except FAILURES as error:
             failure = adapt_error(error)
         else:
-            return await adapt_response(response, self._open_responses)
+            return await adapt_response(response, state.open_responses)
         finally:
-            self._opening -= 1
+            state.opening -= 1
         raise failure  # not in the except block: the frames of aiohttp's traceback contain the API key
 
     async def aclose(self) -> None:
-        """Close all open responses and the connections of this event loop.
+        """Close all open responses and connections. A session given by the user stays open.
 
-        Connections of other event loops are closed when these loops shut down. A session given by the user stays open.
+        Those of another event loop are closed by that loop, when it runs. In a forked process, those of the parent stay
+        open.
         """
-        self._closed = True
-        for reference in list(self._open_responses):
-            if (response := reference()) is not None:
-                await response.aclose()
-        sessions = self._loop_sessions.pop(asyncio.get_running_loop(), None)
-        self._loop_sessions.clear()
-        if sessions is not None:
-            await sessions.generator.aclose()
+        with self._lock:
+            self._closed = True
+            states = [state for state in self._states.values() if not state.inherited]
+            self._states = {state.loop: state for state in self._states.values() if state.inherited}
+        loop = asyncio.get_running_loop()
+        for state in states:
+            if state.loop is loop:
+                await state.aclose()
+            else:
+                state.close_soon()
 
     def __del__(self) -> None:
-        if any(not loop.is_closed() for loop in self._loop_sessions):
+        if any(state.needs_closing for state in self._states.values()):
             message = f"{self!r} was never closed: use 'async with' on its session, or call aclose()"
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
-    async def _new_loop_sessions(self) -> _LoopSessions:
-        """Create the sessions of the running event loop, and forget those of closed loops."""
-        self._loop_sessions = {loop: old for loop, old in self._loop_sessions.items() if not loop.is_closed()}
-        generator = _open_sessions(self._limit)
-        sessions = _LoopSessions(generator, *await anext(generator))
-        self._loop_sessions[asyncio.get_running_loop()] = sessions
-        return sessions
-
-    def _session_for(self, request: Request, sessions: _LoopSessions | None) -> aiohttp.ClientSession:
-        if self._closed:
-            raise APIConnectionError("the transport is closed", request_sent=False)
-        if sessions is None:
-            session = self._user_session
-        else:
-            session = sessions.streams if request.headers.get("accept") == "text/event-stream" else sessions.plain
-        if session is None or session.closed:
-            raise APIConnectionError("the aiohttp session is closed", request_sent=False)
-        if sessions is None:
-            loop = asyncio.get_running_loop()
-            self._user_session_loop = self._user_session_loop or loop
-            if self._user_session_loop is not loop:
-                raise ConfigurationError("the aiohttp session belongs to another event loop")
-        return session
+    async def _new_state(self) -> LoopState:
+        """Create the state of the running event loop, and forget that of closed loops."""
+        given = self._user_session
+        state = LoopState(given) if given is not None or self._closed else await LoopState.create(self._limit)
+        with self._lock:
+            if not self._closed:
+                if given is None:
+                    self._states = {loop: old for loop, old in self._states.items() if not loop.is_closed()}
+                elif self._states:
+                    raise ConfigurationError("the aiohttp session belongs to another event loop")
+                self._states[state.loop] = state
+        return state
 
     def _proxy_for(self, url: URL) -> Proxy | None:
         if not self._trust_env:
@@ -191,58 +184,26 @@ class AiohttpTransport:
             return proxy
 
 
-_Sessions: TypeAlias = tuple[aiohttp.ClientSession, aiohttp.ClientSession, StaleConnections]
-
-
-class _LoopSessions(NamedTuple):
-    """The sessions of one event loop, the check of their connections, and the generator that closes all three."""
-
-    generator: AsyncGenerator[_Sessions]
-    plain: aiohttp.ClientSession
-    streams: aiohttp.ClientSession
-    stale_connections: StaleConnections
-
-
-#: Keeps sessions alive until their generator closes them, so that aiohttp does not log "Unclosed client session".
-_OPEN_SESSIONS: dict[_Sessions, asyncio.AbstractEventLoop] = {}
-
-
-async def _open_sessions(limit: int) -> AsyncGenerator[_Sessions]:
-    """Yield a session for plain requests, one for event streams and the check of both, and close them at the end.
-
-    This is an async generator so that the event loop closes it on shutdown, or earlier once it is unreferenced
-    (PEP 525).
-    """
-    for sessions in [sessions for sessions, loop in _OPEN_SESSIONS.items() if loop.is_closed()]:
-        del _OPEN_SESSIONS[sessions]
-    with StaleConnections() as stale:
-        async with _new_session(limit, stale) as plain, _new_session(0, stale) as streams:
-            _OPEN_SESSIONS[plain, streams, stale] = asyncio.get_running_loop()
-            try:
-                yield plain, streams, stale
-            finally:
-                del _OPEN_SESSIONS[plain, streams, stale]
-
-
-def _new_session(limit: int, stale_connections: StaleConnections) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=limit, socket_factory=stale_connections.new_socket)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_DEFAULT_HEADERS)
-
-
 @lru_cache(8)
 def _connect_timeout(seconds: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=seconds)
 
 
-async def _prevent_retry(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Prevent aiohttp from retrying an idempotent request after a lost connection: retries belong to the session."""
-    try:
-        return await handler(request)
-    except NOT_SENT:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        failure = aiohttp.ClientConnectionError(str(error) or type(error).__name__)
-    raise failure
+def _fit(
+    session: aiohttp.ClientSession, headers: Headers
+) -> tuple[dict[str, str], tuple[aiohttp.ClientMiddlewareType, ...] | None]:
+    """Return the header fields and middlewares for a request by a session that the user gave."""
+    fields = (DEFAULT_HEADERS | headers).as_dict()
+    # Middlewares of a request replace those of the session, so include the latter. Their attribute is not public.
+    theirs = getattr(session, "_middlewares", None)
+    if theirs is None:
+        return fields, None
+    middlewares = (*theirs, send_once)
+    if session.trust_env or session.auth is not None:
+        # A .netrc or the session's auth would replace the API key or conflict with it, so add it last.
+        middlewares += (_authorize(headers["Authorization"]),)
+        fields = {name: value for name, value in fields.items() if name.lower() != "authorization"}
+    return fields, middlewares
 
 
 def _authorize(authorization: str) -> aiohttp.ClientMiddlewareType:

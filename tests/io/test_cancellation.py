@@ -232,11 +232,12 @@ async def test_cancellation_on_the_wire_leaves_nothing_behind(
 
         def check() -> None:
             _, transport = sessions[-1]
-            assert not transport._open_responses
-            for kept in transport._loop_sessions.values():
-                for connector in (kept.plain.connector, kept.streams.connector):
-                    assert connector is not None
-                    assert not connector._acquired
+            for state in transport._states.values():
+                assert not state.open_responses
+                for made in (state.plain, state.streams):
+                    assert made is not None
+                    assert made.connector is not None
+                    assert not made.connector._acquired
             assert list(tmp_path.iterdir()) == [path]
             assert path.read_bytes() in (b"before", b"a file")
 

@@ -1,122 +1,213 @@
-"""Detection of stale connections without the event loop, and its effect on requests."""
+"""Connections that are not used again: those that the server closed, and those on which anything unexpected arrived."""
 
 import asyncio
-import errno
 import os
 import select
 import socket
+import subprocess
 import sys
+import textwrap
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import pytest
 
-from handinger_async import RetryPolicy, Session
-from handinger_async.transports._stale_connections import StaleConnections as StaleConnections
+from handinger_async import APIConnectionError, RetryPolicy, Session
+from handinger_async.transports import _aiohttp_sessions
+from handinger_async.transports._aiohttp_connections import Connector
 from handinger_async.transports.aiohttp import AiohttpTransport
 
-from .wire import HANG_GUARD, WireRequest, half_close, response, wire_server
+from .wire import HANG_GUARD, Changes, ObservedTransport, WireRequest, chunked, half_close, response, wire_server
 
-ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has epoll")
-
-
-@contextmanager
-def connected(stale: StaleConnections) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Return our watched end of a connection, and the peer's."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, closing(stale.new_socket(ADDRESS)) as ours:
-        ours.connect(listener.getsockname())
-        with closing(listener.accept()[0]) as other:
-            yield ours, other
+once = RetryPolicy(max_retries=0)
+FIRST = response(b'{"n": 1}')
+PUSHED = response(b'{"n": "pushed"}')
 
 
-@on_linux
-def test_closed_peer_is_reported_until_our_socket_is_closed() -> None:
-    with StaleConnections() as stale:
-        assert not stale.possible()
-        with connected(stale) as (ours, peer), connected(stale):
-            assert not stale.possible()
-            half_close(peer)
-            peer.close()
-            assert stale.possible()
-            assert stale.possible()
-            ours.close()
-            assert not stale.possible()
+class Server:
+    """A server in a thread, which pushes data while the client's event loop is busy.
+
+    Args:
+        push: Sent after the first response of each connection.
+    """
+
+    def __init__(self, push: bytes) -> None:
+        self._push = push
+        self._proceed, self._pushed = threading.Event(), threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # the listener was shut down
+            while True:
+                threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
+                self.connections += 1
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, suppress(ConnectionError):
+            if connection.recv(10_000):
+                connection.sendall(FIRST)
+                self._proceed.wait(HANG_GUARD)
+                self._proceed.clear()
+                connection.sendall(self._push)
+                self._pushed.set()
+                while connection.recv(10_000):
+                    connection.sendall(FIRST)
+
+    def push(self) -> None:
+        """Let the server push. Blocks the event loop, which sees nothing of it."""
+        self._proceed.set()
+        assert self._pushed.wait(HANG_GUARD)
+        self._pushed.clear()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
 
-@on_linux
-def test_half_closed_peer_is_reported_as_stale() -> None:
-    with StaleConnections() as stale, connected(stale) as (_, peer):
-        half_close(peer)
-        assert stale.possible()
-
-
-@on_linux
-def test_pending_data_is_not_reported_as_stale() -> None:
-    with StaleConnections() as stale, connected(stale) as (ours, peer):
-        peer.sendall(b"data")
-        assert ours.recv(1, socket.MSG_PEEK)
-        assert not stale.possible()
-
-
-@on_linux
-def test_closing_releases_the_epoll_descriptor() -> None:
-    with StaleConnections() as stale:
-        descriptor = stale._epoll.fileno()
-        os.fstat(descriptor)
-    with pytest.raises(OSError, match="descriptor"):
-        os.fstat(descriptor)
-
-
-def test_sockets_can_be_created_after_closing() -> None:
-    """A connection attempt may outlive its session."""
-    with StaleConnections() as stale:
-        pass
-    with connected(stale) as (_, peer):
-        peer.close()
-
-
-def without_epoll() -> Any:
-    raise AttributeError("there is no epoll")
-
-
-def without_descriptors() -> Any:
-    raise OSError(errno.EMFILE, "Too many open files")
-
-
-@pytest.mark.parametrize("epoll", [without_epoll, without_descriptors])
-def test_without_epoll_a_stale_connection_is_always_possible(
-    monkeypatch: pytest.MonkeyPatch, epoll: Callable[[], Any]
+@pytest.mark.parametrize("data", [PUSHED, PUSHED[:9], b"\r\n", b"\0"])
+@pytest.mark.parametrize("poll", [True, False])
+async def test_data_in_the_kernel_is_not_taken_for_the_next_response(
+    data: bytes, poll: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(select, "epoll", epoll, raising=False)
-    with StaleConnections() as stale, connected(stale):
-        assert stale.possible()
+    if not poll:  # as on Windows
+        monkeypatch.delattr(select, "poll")
+    server = Server(data)
+    try:
+        async with Session(api_key="key", base_url=server.url, retry=once) as session:
+            for _ in range(3):
+                assert (await session.request("POST", "/x")).body == b'{"n": 1}'
+                server.push()
+        assert server.connections == 3
+    finally:
+        server.close()
 
 
-@on_linux
-def test_socket_that_cannot_be_watched_makes_stale_connections_possible(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        def register(self, *_: object) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("data", [PUSHED, PUSHED[:9], PUSHED[:-20], b"\r\n", b"HTTP/1.1 408 Timeout\r\n\r\n"])
+async def test_data_on_an_idle_connection_closes_it(data: bytes, stream: bool) -> None:
+    finished = Changes()
+    done = False
 
-        def poll(self, *_: object) -> list[object]:
-            return []
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(chunked(b"data: a\n\n") if request.target.endswith("/stream") else FIRST)
+        await finished.until(lambda: done)
+        writer.write(data)
 
-        def close(self) -> None:
-            pass
+    async with wire_server(reply) as server, Session(api_key="key", base_url=server.url, retry=once) as session:
+        for number in (1, 2):
+            done = False
+            if stream:
+                async with session.workers.stream_updates("w") as events:
+                    assert [str(event) async for event in events] == ["a"]
+            else:
+                assert (await session.request("POST", "/x")).body == b'{"n": 1}'
+            done = True
+            finished.notify()
+            await server.empty()
+            assert server.connections == number
 
-    monkeypatch.setattr(select, "epoll", Full)
-    with StaleConnections() as stale:
-        assert not stale.possible()
-        with connected(stale) as (ours, _):
-            assert stale.possible()
-            assert ours.fileno() > 0
+
+EXTRA = {
+    "a response": PUSHED,
+    "half a head": PUSHED[:30],
+    "a head": PUSHED[: PUSHED.index(b"{")],
+    "a head but for its end": PUSHED[: PUSHED.index(b"{") - 1],
+    "a byte": b"H",
+}
 
 
-# Requests #############################################################################################################
+RESPONSES = {
+    "length": FIRST,
+    "chunked": chunked(b'{"n": 1}', content_type="application/json"),
+    "after 103": b"HTTP/1.1 103 Early Hints\r\n\r\n" + FIRST,
+    "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("extra", EXTRA)
+@pytest.mark.parametrize("first", RESPONSES)
+async def test_connection_with_more_data_than_a_response_is_not_used_again(first: str, extra: str) -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(RESPONSES[first] + EXTRA[extra])
+
+    async with wire_server(reply) as server, Session(api_key="key", base_url=server.url, retry=once) as session:
+        for number in (1, 2):
+            body = (await session.request("POST", "/x")).body
+            assert body == (b"" if first == "no body" else b'{"n": 1}')
+            assert server.connections == number
+
+
+@pytest.mark.parametrize("extra", EXTRA)
+@pytest.mark.parametrize("first", ["length", "chunked"])
+async def test_connection_with_more_data_than_the_rest_of_a_body_is_not_used_again(first: str, extra: str) -> None:
+    transport = ObservedTransport()
+    start = RESPONSES[first].index(b"{") + 4
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(RESPONSES[first][:start])
+        await transport.waits_after(4)
+        writer.write(RESPONSES[first][start:] + EXTRA[extra])
+
+    async with (
+        wire_server(reply) as server,
+        Session(api_key="key", base_url=server.url, retry=once, transport=transport) as session,
+    ):
+        for number in (1, 2):
+            assert (await session.request("POST", "/x")).body == b'{"n": 1}'
+            assert server.connections == number
+
+
+async def test_request_on_a_connection_with_earlier_data_is_not_sent() -> None:
+    class Greeted(Connector):
+        async def _create_connection(self, *args: Any) -> Any:
+            connection = await super()._create_connection(*args)
+            connection.data_received(PUSHED)  # before the request
+            return connection
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(FIRST)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_aiohttp_sessions, "Connector", Greeted)
+        async with wire_server(reply) as server, Session(api_key="key", base_url=server.url, retry=once) as session:
+            with pytest.raises(APIConnectionError) as caught:
+                await session.request("POST", "/x")
+            assert not caught.value.request_sent
+            assert not server.requests
+
+
+@pytest.mark.parametrize("environment", [{}, {"AIOHTTP_NO_EXTENSIONS": "1"}])
+async def test_connection_is_used_again_with_both_parsers_of_aiohttp(environment: dict[str, str]) -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(RESPONSES[request.target.rpartition("/")[2].replace("%20", " ")])
+
+    async with wire_server(reply) as server:
+        program = f"""
+            import asyncio
+            from handinger_async import Session
+            async def main():
+                async with Session(api_key="key", base_url={server.url!r}) as session:
+                    for target in {list(RESPONSES)!r}:
+                        await session.request("GET", "/" + target.replace(" ", "%20"))
+            asyncio.run(main())
+        """
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-c", textwrap.dedent(program)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), HANG_GUARD)
+        assert (process.returncode, output.decode()) == (0, "")
+        assert (len(server.requests), server.connections) == (4, 1)
+
+
+# Connections that the server closed ###################################################################################
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -141,7 +232,7 @@ async def test_connection_closed_while_the_loop_is_busy_is_not_used(own: bool) -
             Session(
                 api_key="key",
                 base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
-                retry=RetryPolicy(max_retries=0),
+                retry=once,
                 transport=None if own else AiohttpTransport(given),
             ) as session,
         ):
@@ -153,7 +244,6 @@ async def test_connection_closed_while_the_loop_is_busy_is_not_used(own: bool) -
         listener.shutdown(socket.SHUT_RDWR)
 
 
-@on_linux
 async def test_request_waits_an_iteration_only_for_concurrent_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
