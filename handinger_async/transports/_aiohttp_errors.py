@@ -88,6 +88,8 @@ def _text(error: Exception) -> str:
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return "timed out waiting for a connection"
     text = _QUOTE.split(str(error), 1)[0]
+    if isinstance(error, OSError) and error.errno is None and error.strerror:
+        text = "the request could not be sent" if error.strerror.startswith("Can not write") else error.strerror
     if isinstance(error, aiohttp.ClientPayloadError) and text.startswith("Response payload is not completed"):
         return "the body is truncated"
     return shorten(text) or type(error).__name__
