@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from contextvars import Context
 from itertools import takewhile
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import APITimeoutError
 
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 #: Minimum seconds until a shared timer fires again: the timers of some event loops fire that much too early.
 _MIN_DELAY = 0.001
+#: Shared timers of an event loop that are kept though nothing waits: most programs use a few timeouts again and again.
+_MAX_IDLE = 8
 
 
 class CancelScope:
@@ -31,50 +34,96 @@ class CancelScope:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a timeout needs a running task")
-        self._task = task
+        self._task: asyncio.Task[Any] | None = task
         self._cancelling = task.cancelling()
         #: True once the scope was cancelled or left.
         self.closed = False
 
     def cancel(self) -> None:
-        """Cancel the await, unless it has ended. Idempotent, and callable from any task of the loop."""
-        if self._task is asyncio.current_task():  # a cancellation now would hit the task's next await
-            asyncio.get_running_loop().call_soon(self.cancel)
+        """Cancel the await, unless it has ended. Idempotent, and callable from any task of any event loop."""
+        task = self._task
+        if task is None:
+            return
+        loop = task.get_loop()
+        # Within a task, a cancellation could hit the next await of the scope's own task: that task may be the current
+        # one, or have started the current one eagerly.
+        if asyncio.get_running_loop() is not loop or asyncio.current_task() is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self.cancel)
         elif not self.closed:
             self.closed = True
-            self._task.cancel()
+            task.cancel()
 
     @property
     def cancelled_from_outside(self) -> bool:
         """True if the task was cancelled by its caller too, which takes precedence."""
-        return self._task.cancelling() > self._cancelling + self.closed
+        return self._task is not None and self._task.cancelling() > self._cancelling + self.closed
 
     def leave(self) -> None:
         """Undo the scope's own cancellation, and ignore later calls of `cancel`."""
-        if self.closed:
+        if self.closed and self._task is not None:
             self._task.uncancel()
         self.closed = True
+        self._task = None  # a traceback keeps the scope, and the task keeps the exception: no cycle of the two
+
+
+class _LoopTimers:
+    """The shared timers of one event loop, by timeout in seconds. Only that loop's thread uses them."""
+
+    __slots__ = ("busy", "idle")
+
+    def __init__(self) -> None:
+        self.busy: dict[float, _SharedTimer] = {}
+        #: Those without waits, the least recently used first.
+        self.idle: dict[float, _SharedTimer] = {}
 
 
 class _SharedTimer:
     """The waits in one event loop that share a timeout, and their timer."""
 
-    __slots__ = ("ends", "handle")
+    __slots__ = ("_loop", "_timeout", "_timers", "ends", "handle")
 
-    #: Set to the first of the ends, or earlier.
-    handle: asyncio.TimerHandle
-
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, timers: _LoopTimers, timeout: float, end: float) -> None:
+        self._loop = loop
+        self._timers = timers
+        self._timeout = timeout
         #: The time at which each wait expires, in the order of their beginning.
         self.ends: dict[CancelScope, float] = {}
+        #: Set to the first of the ends, or earlier.
+        self.handle = self._schedule(end)
+
+    def remove(self, scope: CancelScope) -> None:
+        """Remove a wait that has ended, or expired. A timer without waits is kept for the next one, within limits."""
+        if self.ends.pop(scope, None) is None or self.ends:
+            return
+        timers = self._timers
+        if timers.busy.get(self._timeout) is self:
+            del timers.busy[self._timeout]
+            timers.idle[self._timeout] = self
+            if len(timers.idle) > _MAX_IDLE:
+                timers.idle.pop(next(iter(timers.idle))).handle.cancel()
+
+    def _schedule(self, end: float) -> asyncio.TimerHandle:
+        # An empty context: that of the first task would be kept alive as long as the timer.
+        return self._loop.call_at(end, self._fire, context=Context())
+
+    def _fire(self) -> None:
+        """Cancel expired waits and reschedule the timer for the next one."""
+        now = self._loop.time()
+        for scope in [scope for scope, _ in takewhile(lambda item: item[1] <= now, self.ends.items())]:
+            self.remove(scope)
+            scope.cancel()
+        if self.ends:
+            self.handle = self._schedule(max(next(iter(self.ends.values())), now + _MIN_DELAY))
+        elif self._timers.idle.get(self._timeout) is self:
+            del self._timers.idle[self._timeout]
 
 
 class Timers:
     """Timeouts of waits in any number of tasks and event loops. A session and its views share one."""
 
     def __init__(self) -> None:
-        #: By event loop, and timeout in seconds.
-        self._shared: dict[tuple[asyncio.AbstractEventLoop, float], _SharedTimer] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopTimers] = {}
 
     async def wait(
         self,
@@ -100,7 +149,7 @@ class Timers:
             APITimeoutError: The timeout or the deadline has passed, or the scope was cancelled.
         """
         scope = scope or CancelScope()
-        ends: dict[CancelScope, float] = {}
+        shared: _SharedTimer | None = None
         timer: asyncio.Handle | None = None
         by_deadline = False
         if deadline is not None:
@@ -110,7 +159,7 @@ class Timers:
             # A timer fires in the next iteration at the earliest, too late for work that takes one iteration a step.
             timer = loop.call_at(end, scope.cancel) if end > loop.time() else loop.call_soon(scope.cancel)
         elif timeout is not None:
-            ends = self._start(scope, timeout)
+            shared = self._start(scope, timeout)
         try:
             return await awaitable
         except asyncio.CancelledError:
@@ -118,8 +167,9 @@ class Timers:
                 raise
         finally:
             scope.leave()
-            ends.pop(scope, None)
-            if timer is not None:
+            if shared is not None:
+                shared.remove(scope)
+            elif timer is not None:
                 timer.cancel()
         if by_deadline:
             raise APITimeoutError("the deadline has passed")
@@ -127,38 +177,28 @@ class Timers:
 
     def close(self) -> None:
         """Cancel the timers of the running event loop, except those with waits."""
-        loop = asyncio.get_running_loop()
-        for key, shared in list(self._shared.items()):
-            if key[0] is loop and not shared.ends:
+        timers = self._loops.get(asyncio.get_running_loop())
+        if timers is not None:
+            for shared in timers.idle.values():
                 shared.handle.cancel()
-                del self._shared[key]
+            timers.idle.clear()
 
-    def _start(self, scope: CancelScope, timeout: float) -> dict[CancelScope, float]:
-        """Let ``scope`` expire after ``timeout`` seconds; return the dict to remove it from when the wait ends."""
+    def _start(self, scope: CancelScope, timeout: float) -> _SharedTimer:
+        """Let ``scope`` expire after ``timeout`` seconds; return the shared timer to remove it from at the end."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
-        shared = self._shared.get((loop, timeout))
+        timers = self._loops.get(loop) or self._new_loop(loop)
+        shared = timers.busy.get(timeout) or timers.idle.pop(timeout, None)
         # Tests cancel timers that they did not set, and set clocks back.
         if shared is None or shared.handle.cancelled() or shared.handle.when() > end:
-            for key in list(self._shared):
-                if key[0].is_closed():
-                    self._shared.pop(key, None)  # another thread may have removed it
-            shared = self._shared[loop, timeout] = _SharedTimer()
-            self._schedule(shared, end, loop, timeout)
+            shared = _SharedTimer(loop, timers, timeout, end)
+        timers.busy[timeout] = shared
         shared.ends[scope] = end
-        return shared.ends
+        return shared
 
-    def _schedule(self, shared: _SharedTimer, end: float, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
-        # An empty context: that of the first task would be kept alive as long as the timer.
-        shared.handle = loop.call_at(end, self._fire, shared, loop, timeout, context=Context())
-
-    def _fire(self, shared: _SharedTimer, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
-        """Cancel expired waits and reschedule the timer for the next one."""
-        now = loop.time()
-        for scope in [scope for scope, _ in takewhile(lambda item: item[1] <= now, shared.ends.items())]:
-            del shared.ends[scope]
-            scope.cancel()
-        if shared.ends:
-            self._schedule(shared, max(next(iter(shared.ends.values())), now + _MIN_DELAY), loop, timeout)
-        elif self._shared.get((loop, timeout)) is shared:
-            del self._shared[loop, timeout]
+    def _new_loop(self, loop: asyncio.AbstractEventLoop) -> _LoopTimers:
+        """Return the timers for an event loop, and forget those of closed loops."""
+        for other in list(self._loops):
+            if other.is_closed():
+                self._loops.pop(other, None)  # another thread may have removed it
+        return self._loops.setdefault(loop, _LoopTimers())

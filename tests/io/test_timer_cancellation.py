@@ -1,14 +1,18 @@
 """Cancellation and timeouts: a task is cancelled by its owner, by a timer or by another task."""
 
 import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
-from handinger_async import APITimeoutError
+from handinger_async import APITimeoutError, Attempt, Timeouts
 from handinger_async._asyncio.timers import CancelScope, Timers
-from handinger_async.testing.virtual_time import run
+from handinger_async.testing.virtual_time import VirtualTimeLoop, run
+from handinger_async.transports.memory import StreamingResponse
 
-from .service import now
+from .service import SSE, Service, now, ok, silent
 from .wire import forever
 
 
@@ -21,7 +25,7 @@ def test_cancelled_task_ends_its_wait(limit: float | None) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not any(shared.ends for shared in timers._shared.values())
+        assert not timers._loops or not timers._loops[asyncio.get_running_loop()].busy
 
     run(main())
 
@@ -136,3 +140,102 @@ def test_scope_outside_a_task_is_an_error() -> None:
         work.close()
 
     run(main())
+
+
+# Eager tasks ##########################################################################################################
+
+eager = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
+
+
+def run_eagerly(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run ``main`` in a loop whose tasks begin while those that create them are in the middle of a step."""
+
+    async def set_up() -> None:
+        factory: Any = getattr(asyncio, "eager_task_factory")  # noqa: B009 - mypy checks for 3.11
+        asyncio.get_running_loop().set_task_factory(factory)
+        await main()
+        await asyncio.sleep(1000)  # would raise if there were a cancellation left
+        task = asyncio.current_task()
+        assert task is not None
+        assert not task.cancelling()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(set_up())
+
+
+@eager
+@pytest.mark.parametrize(("timeout", "deadline"), [(10, None), (None, 10), (10, 20), (20, 10)])
+def test_wait_begun_in_an_eager_task_ends_at_its_timeout(timeout: float | None, deadline: float | None) -> None:
+    async def main() -> None:
+        timers = Timers()
+        tasks = [
+            asyncio.get_running_loop().create_task(timers.wait(forever(), timeout, deadline, "thing")) for _ in range(3)
+        ]
+        for task in tasks:
+            with pytest.raises(APITimeoutError):
+                await task
+        assert now() == 10
+
+    run_eagerly(main)
+
+
+@eager
+@pytest.mark.parametrize("deadline", [None, -1.0])
+def test_eager_task_can_end_without_suspension(deadline: float | None) -> None:
+    async def at_once() -> str:
+        return "done"
+
+    async def main() -> None:
+        task = asyncio.get_running_loop().create_task(Timers().wait(at_once(), 10, deadline, "thing"))
+        assert task.done()
+        assert await task == "done"
+
+    run_eagerly(main)
+
+
+@eager
+@pytest.mark.parametrize("ends_at_once", [True, False])
+def test_eager_task_within_a_wait_can_cancel_it(*, ends_at_once: bool) -> None:
+    async def main() -> None:
+        scope = CancelScope()
+
+        async def cancel() -> None:
+            scope.cancel()
+
+        async def work() -> str:
+            await asyncio.get_running_loop().create_task(cancel())
+            if not ends_at_once:
+                await forever()
+            return "done"
+
+        waiting = Timers().wait(work(), 10, None, "thing", scope)
+        if ends_at_once:
+            assert await waiting == "done"
+        else:
+            with pytest.raises(APITimeoutError):
+                await waiting
+        assert now() == 0
+
+    run_eagerly(main)
+
+
+@eager
+def test_eager_task_of_an_observer_can_close_the_stream_or_call() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        started: list[asyncio.Task[Any]] = []
+
+        def observe(attempt: Attempt) -> None:
+            if attempt.path.endswith("/stream"):
+                started.append(loop.create_task(events.aclose()))
+                started.append(loop.create_task(session.workers.retrieve("w")))
+
+        service = Service(StreamingResponse(200, SSE, silent(b"data: a\n\n")), ok)
+        async with service.session(observe=observe, timeouts=Timeouts(deadline=100)) as session:
+            events = session.workers.stream_updates("w")
+            assert [event async for event in events] == []
+            await asyncio.sleep(1)
+            assert [task.done() for task in started] == [True, True]
+            assert started[1].result().id == "id"
+
+    run_eagerly(main)

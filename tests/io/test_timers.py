@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import APITimeoutError
-from handinger_async._asyncio.timers import Timers, _SharedTimer
+from handinger_async._asyncio.timers import _MAX_IDLE, Timers, _LoopTimers
 from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 
 from .service import Service, now, ok
@@ -125,13 +125,51 @@ def test_timer_is_rescheduled_for_waits_that_began_later() -> None:
     run(main())
 
 
-def test_timeouts_that_always_differ_leave_no_timers() -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_timeouts_that_always_differ_leave_a_few_timers(*, at_once: bool) -> None:
     async def main() -> None:
         timers = Timers()
-        for number in range(50):
-            await timers.wait(asyncio.sleep(0), 1 + number / 50, None, "thing")
-        await asyncio.sleep(2)
-        assert not timers._shared
+        waits = [timers.wait(asyncio.sleep(0), 1000 + number, None, "thing") for number in range(200)]
+        if at_once:
+            await asyncio.gather(*waits)
+        else:
+            for wait in waits:
+                await wait
+        assert [timer.when() for timer in counting().pending] == [1000 + number for number in range(192, 200)]
+        kept = timers._loops[counting()]
+        assert not kept.busy
+        assert len(kept.idle) == _MAX_IDLE
+        await asyncio.sleep(2000)
+        assert not kept.idle
+        assert not counting().pending
+
+    run_counting(main())
+
+
+def test_timer_in_use_outlasts_many_others() -> None:
+    async def main() -> None:
+        timers = Timers()
+        for number in range(1, 200):
+            await timers.wait(asyncio.sleep(0), 60, None, "thing")
+            await timers.wait(asyncio.sleep(0), 1000 + number, None, "thing")
+            if number % 10 == 0:
+                waiting = asyncio.ensure_future(timers.wait(forever(), 1000 + number, None, "thing"))
+                await asyncio.sleep(0)
+                waiting.cancel()
+        assert [timer.when() for timer in counting().timers].count(60) == 1
+
+    run_counting(main())
+
+
+def test_expired_wait_leaves_no_timer() -> None:
+    async def main() -> None:
+        timers = Timers()
+        for number in range(20):
+            with pytest.raises(APITimeoutError):
+                await timers.wait(forever(), 1 + number, None, "thing")
+        kept = timers._loops[counting()]
+        assert not kept.busy
+        assert not kept.idle
         assert not counting().pending
 
     run_counting(main())
@@ -141,7 +179,7 @@ def test_timers_of_closed_event_loops_are_dropped() -> None:
     timers = Timers()
     for _ in range(5):
         run(timers.wait(asyncio.sleep(0), 60, None, "thing"))
-    assert len(timers._shared) == 1
+    assert len(timers._loops) == 1
 
 
 def test_closing_keeps_only_the_timers_of_pending_waits() -> None:
@@ -181,10 +219,10 @@ def test_two_threads_can_drop_the_same_closed_loop() -> None:
 
     class Closed:
         def is_closed(self) -> bool:
-            timers._shared.clear()  # as the other thread does in this very moment
+            timers._loops.clear()  # as the other thread does in this very moment
             return True
 
-    timers._shared[Closed(), 60] = _SharedTimer()  # type: ignore[index]
+    timers._loops[Closed()] = _LoopTimers()  # type: ignore[index]
     run(timers.wait(asyncio.sleep(0), 60, None, "thing"))
 
 
