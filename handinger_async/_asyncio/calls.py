@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from logging import INFO
+from threading import Lock
 from typing import Any, TypeVar
 
 import attrs
@@ -37,7 +38,7 @@ _MAX_ERROR_BODY = 2**20
 
 
 class Pool:
-    """The transport and the timers that a session shares with its views.
+    """The transport, the timers and the pauses that a session shares with its views. Usable in several threads.
 
     Args:
         transport: The transport; None to create an aiohttp transport when it is first needed.
@@ -45,6 +46,8 @@ class Pool:
 
     def __init__(self, transport: Transport | None) -> None:
         self._transport = transport
+        self._lock = Lock()
+        self._pauses: set[asyncio.Future[None]] = set()
         self.timers = Timers()
         self.closed = False
 
@@ -54,20 +57,52 @@ class Pool:
         Raises:
             ConfigurationError: The session is closed.
         """
-        if self.closed:
-            raise ConfigurationError("the session is closed")
         if self._transport is None:
+            with self._lock:
+                self._create()
+        if self.closed or self._transport is None:
+            raise ConfigurationError("the session is closed")
+        return self._transport
+
+    def _create(self) -> None:
+        if self._transport is None and not self.closed:
             from ..transports.aiohttp import AiohttpTransport  # here, since aiohttp is slow to import
 
             self._transport = AiohttpTransport()
-        return self._transport
+
+    async def pause(self, delay: float) -> bool:
+        """Wait ``delay`` seconds, or until the session is closed.
+
+        Returns:
+            True if the session is still open.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(delay, _wake, waiter)
+        self._pauses.add(waiter)
+        try:
+            if not self.closed:
+                await waiter
+        finally:
+            self._pauses.discard(waiter)
+            timer.cancel()
+        return not self.closed
 
     async def aclose(self) -> None:
-        """Close the transport. Idempotent."""
-        self.closed = True
+        """End the pauses and close the transport. Idempotent."""
+        with self._lock:
+            self.closed = True
+        for waiter in list(self._pauses):
+            with suppress(RuntimeError):  # its event loop is closed
+                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
         self.timers.close()
         if self._transport is not None:
             await self._transport.aclose()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 @attrs.frozen(kw_only=True)
@@ -197,8 +232,11 @@ class Call:
             retry: A retry policy to use instead.
 
         Returns:
-            Seconds to wait before the next attempt; None if there is none, or not before the deadline.
+            Seconds to wait before the next attempt; None if there is none, or not before the deadline, or if the
+            session is closed.
         """
+        if self.settings.pool.closed:
+            return None
         outcome = failure.response if isinstance(failure, APIStatusError) else failure
         if not isinstance(outcome, Response | APIConnectionError):
             return None
@@ -228,8 +266,15 @@ class Call:
                 response = await settings.pool.timers.wait(
                     send(url, request), timeouts.attempt, self.deadline, "response"
                 )
-            except APIError as error:
-                failure = error
+                if _is_refused(response.status, request):
+                    await self._refuse(response, start)
+            except APIError as error:  # raised again in here: as a local variable of this frame, it would be in a cycle
+                delay = self.delay(error, retry)
+                if observed:
+                    self._report(error, loop.time() - start, delay)
+                if delay is None or not await settings.pool.pause(delay):
+                    self.describe(error)
+                    raise
             except ConfigurationError:
                 raise
             except BaseException as error:  # cancelled, or a bug in a transport: the request may have been sent
@@ -240,23 +285,17 @@ class Call:
                 if observed:
                     self._report(response, loop.time() - start, None)
                 return response
-            delay = self.delay(failure, retry)
-            if observed:
-                self._report(failure, loop.time() - start, delay)
-            if delay is None:
-                raise self.describe(failure)
-            await asyncio.sleep(delay)
 
     async def _send(self, url: URL, request: Request) -> StreamedResponse:
-        """Send the request once; raise the exception for an error status."""
+        """Send the request once."""
         transport = self.settings.pool.transport()
-        response = await transport.open(url, request, connect_timeout=self.settings.options.timeouts.connect)
-        if not 200 <= response.status < 300:
-            raise_for_status(await self._read_error(response))
-        return response
+        return await transport.open(url, request, connect_timeout=self.settings.options.timeouts.connect)
 
-    async def _send_and_read(self, url: URL, request: Request) -> Response:
+    async def _send_and_read(self, url: URL, request: Request) -> Any:
+        """Send the request once and read the response, unless it is to be refused: then return it unread."""
         streamed = await self._send(url, request)
+        if _is_refused(streamed.status, request):
+            return streamed
         limit = self.settings.max_body_size
         chunks: list[bytes] = []
         size = 0
@@ -273,18 +312,34 @@ class Call:
             await streamed.aclose()
         return Response(streamed.status, streamed.headers, b"".join(chunks))
 
-    async def _read_error(self, streamed: StreamedResponse) -> Response:
-        """Read the body of an error response as far as possible: without it, the status still counts."""
-        left = min(self.settings.max_body_size, _MAX_ERROR_BODY)
+    async def _refuse(self, streamed: Any, start: float) -> None:
+        """Raise the exception for a status, with as much of the body as arrives in time: without it, the status counts.
+
+        Args:
+            streamed: The response, unread.
+            start: Time of the event loop at which the attempt began.
+        """
+        attempt = self.settings.options.timeouts.attempt
+        ends = [end for end in (self.deadline, None if attempt is None else start + attempt) if end is not None]
         chunks: list[bytes] = []
         try:
-            with suppress(APIConnectionError):
-                while left > 0 and (chunk := await streamed.read_chunk()):
-                    chunks.append(chunk[:left])
-                    left -= len(chunk)
+            with suppress(APIConnectionError):  # truncated, or too late
+                await self.settings.pool.timers.wait(
+                    self._read_error(streamed, chunks), None, min(ends, default=None), "body"
+                )
         finally:
             await streamed.aclose()
-        return Response(streamed.status, streamed.headers, b"".join(chunks))
+        response = Response(streamed.status, streamed.headers, b"".join(chunks))
+        raise_for_status(response)
+        raise APIResponseValidationError(
+            "only a part of the response was sent (206), though no Range was requested", response=response
+        )
+
+    async def _read_error(self, streamed: StreamedResponse, chunks: list[bytes]) -> None:
+        left = min(self.settings.max_body_size, _MAX_ERROR_BODY)
+        while left > 0 and (chunk := await streamed.read_chunk()):
+            chunks.append(chunk[:left])
+            left -= len(chunk)
 
     def _report(
         self, outcome: Response | StreamedResponse | BaseException, elapsed: float, delay: float | None
@@ -302,3 +357,8 @@ class Call:
             delay=delay,
         )
         report(attempt, self.settings.observe)
+
+
+def _is_refused(status: int, request: Request) -> bool:
+    """Return True for a status other than 2xx, and for a part of the response that the request did not ask for."""
+    return not 200 <= status < 300 or (status == 206 and "range" not in request.headers)

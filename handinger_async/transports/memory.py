@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import TypeAlias
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
 from yarl import URL
@@ -64,22 +64,50 @@ class MemoryTransport:
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._open_responses: WeakSet[_MemoryResponse] = WeakSet()
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _InProgress] = WeakKeyDictionary()
         self._closed = False
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Call the handler; see `Transport.open`."""
         if self._closed:
             raise APIConnectionError("the transport is closed", request_sent=False)
-        response = _MemoryResponse(await call_handler(self._handler, request), self._open_responses)
-        self._open_responses.add(response)
-        return response
+        loop = asyncio.get_running_loop()
+        in_progress = self._loops.get(loop) or self._loops.setdefault(loop, _InProgress())
+        try:
+            async with asyncio.timeout(None) as handling:  # no limit, but `aclose` reschedules it
+                in_progress.calls.add(handling)
+                try:
+                    result = await call_handler(self._handler, request)
+                finally:
+                    in_progress.calls.discard(handling)
+        except TimeoutError:
+            if not handling.expired():
+                raise
+        else:
+            response = _MemoryResponse(result, in_progress.responses)
+            in_progress.responses.add(response)
+            if handling.when() is None:
+                return response
+            await response.aclose()
+        raise APIConnectionError("the transport was closed")
 
     async def aclose(self) -> None:
-        """Close all open responses, and refuse further requests."""
+        """End all calls and close all open responses of this event loop, and refuse further requests."""
         self._closed = True
-        for response in list(self._open_responses):
-            await response.aclose()
+        in_progress = self._loops.get(loop := asyncio.get_running_loop())
+        if in_progress is not None:
+            while in_progress.calls:
+                in_progress.calls.pop().reschedule(loop.time())
+            for response in list(in_progress.responses):
+                await response.aclose()
+
+
+class _InProgress:
+    """The calls and responses of one event loop."""
+
+    def __init__(self) -> None:
+        self.calls: set[asyncio.Timeout] = set()
+        self.responses: WeakSet[_MemoryResponse] = WeakSet()
 
 
 class _MemoryResponse:

@@ -246,3 +246,79 @@ async def test_cancellation_on_the_wire_leaves_nothing_behind(
             await made.aclose()
         await server.empty()
     assert asyncio.all_tasks() == tasks
+
+
+# Cancellation by others ###############################################################################################
+
+
+WAITING = [retrieve, create, watch, iterate, read, save]
+
+
+@pytest.mark.parametrize("case", WAITING)
+def test_closing_ends_waiting_calls_with_a_connection_error(
+    case: Callable[[Session, Path], Awaitable[None]], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        service = Bodies()
+        session = Session(api_key="key", transport=MemoryTransport(service))
+        calls = [asyncio.ensure_future(case(session, tmp_path / str(number))) for number in range(10)]
+        await asyncio.sleep(0.5)  # each waits for the handler
+        await session.aclose()
+        await asyncio.wait(calls)
+        assert asyncio.get_running_loop().time() == 0.5
+        for call in calls:
+            with pytest.raises(APIConnectionError, match="closed") as caught:
+                await call
+            assert caught.value.request_sent
+        assert service.open == 0
+        assert not list(tmp_path.iterdir())  # noqa: ASYNC240
+
+    run(main())
+
+
+@pytest.mark.parametrize("own", [TimeoutError("its own"), asyncio.CancelledError("its own")])
+def test_exceptions_of_a_handler_propagate_unchanged(own: BaseException) -> None:
+    async def main() -> None:
+        async def handler(request: Request) -> Response:
+            await asyncio.sleep(1)
+            raise own
+
+        async with Session(api_key="key", transport=MemoryTransport(handler)) as session:
+            with pytest.raises(type(own)) as caught:
+                await session.request("GET", "/x")
+        assert caught.value is own
+
+    run(main())
+
+
+def test_handler_that_outlasts_the_transport_gets_its_body_closed() -> None:
+    async def main() -> None:
+        closed = 0
+
+        async def chunks() -> AsyncIterator[bytes]:
+            nonlocal closed
+            try:
+                yield b"x"
+            finally:
+                closed += 1
+
+        async def handler(request: Request) -> HandlerResult:
+            body = chunks()
+            await anext(body)
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                await asyncio.sleep(1)
+            return StreamingResponse(200, SSE, body)
+
+        session = Session(api_key="key", transport=MemoryTransport(handler))
+        call = asyncio.ensure_future(session.request("GET", "/x"))
+        await asyncio.sleep(0.5)
+        await session.aclose()
+        await asyncio.sleep(0.1)
+        await session.aclose()
+        with pytest.raises(APIConnectionError, match="closed"):
+            await call
+        assert closed == 1
+
+    run(main())

@@ -135,7 +135,7 @@ def test_memory_transport_forgets_dropped_responses() -> None:
             with pytest.warns(ResourceWarning, match="never closed"):  # noqa: PT031
                 del events
                 gc.collect()
-            assert not transport._open_responses
+            assert not transport._loops[asyncio.get_running_loop()].responses
 
     run(main())
 
@@ -170,7 +170,7 @@ def test_response_that_arrives_while_closing_is_closed_too(kind: str) -> None:
             await body.aclose()
             await opening
             assert opened == 0
-            assert not transport._open_responses
+            assert not transport._loops[asyncio.get_running_loop()].responses
             with pytest.raises(StopAsyncIteration if kind == "stream" else APIConnectionError):
                 await anext(body)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from handinger_async import (
+    APIConnectionError,
     ConfigurationError,
     InternalServerError,
     RateLimitError,
@@ -15,7 +16,7 @@ from handinger_async import (
     Session,
     Timeouts,
 )
-from handinger_async.http import Response
+from handinger_async.http import Request, Response
 from handinger_async.testing.virtual_time import run
 
 from .service import Service, now, ok
@@ -110,14 +111,39 @@ def test_delay_that_ends_before_the_deadline_is_waited_for() -> None:
     run(main())
 
 
-def test_closing_the_session_ends_a_call_that_waits_to_retry() -> None:
+@pytest.mark.parametrize("failure", [Response(503, {"Retry-After": "30"}), APIConnectionError("lost")])
+def test_closing_ends_a_pause_at_once_with_the_last_failure(failure: Any) -> None:
     async def main() -> None:
-        service = Service(Response(500))
-        session = service.session()
+        service = Service(failure)
+        session = service.session(retry=RetryPolicy(initial_delay=30, max_delay=30))
         call = asyncio.ensure_future(get(session))
         await asyncio.sleep(0.1)
         await session.aclose()
-        with pytest.raises(ConfigurationError, match="closed"):
+        with pytest.raises((APIConnectionError, InternalServerError)) as caught:
             await call
+        assert now() == 0.1
+        assert type(caught.value) is (InternalServerError if isinstance(failure, Response) else APIConnectionError)
+        assert caught.value.attempts == len(service.requests) == 1
+        assert caught.value.call == "GET /api/workers/w"
+        with pytest.raises(ConfigurationError, match="closed"):
+            await get(session)
+        assert service.pauses == []
+
+    run(main())
+
+
+def test_attempt_that_fails_while_the_session_is_closed_is_the_last() -> None:
+    async def main() -> None:
+        async def close(request: Request) -> Response:
+            await session.aclose()
+            raise APIConnectionError("lost", request_sent=False)
+
+        service = Service(close)
+        session = service.session()
+        with pytest.raises(APIConnectionError, match="lost") as caught:
+            await get(session)
+        assert caught.value.attempts == len(service.requests) == 1
+        assert [attempt.delay for attempt in service.attempts] == [None]
+        assert now() == 0
 
     run(main())
