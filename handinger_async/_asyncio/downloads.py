@@ -177,10 +177,11 @@ class FileDownload(StreamedBody):
         try:
             return await awaitable
         except BodyClosedError:
-            failure: APIError = APIConnectionError("the download was closed before its end")
+            pass
         except APIError as error:
-            failure = error
-        raise self._call.describe(failure)
+            self._call.describe(error)
+            raise
+        raise self._call.describe(APIConnectionError("the download was closed before its end"))
 
     def _check_incomplete(self) -> None:
         """Refuse to read a file again whose end has been read: there would be no bytes, which looks like a file.

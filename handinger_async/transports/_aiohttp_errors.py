@@ -64,7 +64,10 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         if task is None or task.cancelling() > cancelling:
             raise
         failure = _NotSentError("the transport was closed")
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # it keeps this frame: no cycle of the two
 
 
 def adapt_error(error: Exception) -> APIConnectionError:

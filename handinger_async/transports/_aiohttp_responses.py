@@ -91,7 +91,10 @@ class _IncompleteResponse:
             return await self._response.content.readany()
         except FAILURES as error:
             failure = adapt_error(error)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # it keeps this frame: no cycle of the two
 
     async def aclose(self) -> None:
         self._open_responses.discard(self._reference)

@@ -136,7 +136,10 @@ class AiohttpTransport:
             return await adapt_response(response, state.open_responses)
         finally:
             state.opening -= 1
-        raise failure  # not in the except block: the frames of aiohttp's traceback contain the API key
+        try:
+            raise failure  # not in the except block: the frames of aiohttp's traceback contain the API key
+        finally:
+            del failure  # it keeps this frame: no cycle of the two
 
     async def aclose(self) -> None:
         """Close all open responses and connections. A session given by the user stays open.

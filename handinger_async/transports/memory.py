@@ -73,13 +73,11 @@ class MemoryTransport:
             raise APIConnectionError("the transport is closed", request_sent=False)
         loop = asyncio.get_running_loop()
         in_progress = self._loops.get(loop) or self._loops.setdefault(loop, _InProgress())
+        handling = asyncio.timeout(None)  # no limit, but `aclose` reschedules it
+        in_progress.calls.add(handling)
         try:
-            async with asyncio.timeout(None) as handling:  # no limit, but `aclose` reschedules it
-                in_progress.calls.add(handling)
-                try:
-                    result = await call_handler(self._handler, request)
-                finally:
-                    in_progress.calls.discard(handling)
+            async with handling:
+                result = await call_handler(self._handler, request)
         except TimeoutError:
             if not handling.expired():
                 raise
@@ -89,6 +87,9 @@ class MemoryTransport:
             if handling.when() is None:
                 return response
             await response.aclose()
+        finally:
+            in_progress.calls.discard(handling)
+            del handling  # it knows the task, which keeps the exception, which keeps this frame: no cycle of the three
         raise APIConnectionError("the transport was closed")
 
     async def aclose(self) -> None:
@@ -142,9 +143,12 @@ class _MemoryResponse:
         reading = self._reading
         await asyncio.wait((reading,))
         self._reading = None
-        if reading.cancelled():
-            raise APIConnectionError("the response is closed")
-        return reading.result()
+        try:
+            if reading.cancelled():
+                raise APIConnectionError("the response is closed")
+            return reading.result()
+        finally:
+            del reading  # it keeps its exception, which keeps this frame: no cycle of the three
 
     async def aclose(self) -> None:
         if not self._closed:
