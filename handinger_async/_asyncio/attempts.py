@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from threading import Lock
 
 import attrs
 
@@ -13,6 +14,7 @@ from ..errors import APIConnectionError, shorten
 __all__ = ["Attempt", "Observer", "configure_logging", "logger", "report"]
 
 logger = logging.getLogger("handinger_async")
+_configuring = Lock()
 
 
 @attrs.frozen(kw_only=True)
@@ -81,7 +83,8 @@ def configure_logging() -> None:
     if level is None:
         return
     logger.setLevel(level)
-    if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
+    with _configuring:  # sessions in two threads would add a handler each
+        if not logger.hasHandlers():
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+            logger.addHandler(handler)

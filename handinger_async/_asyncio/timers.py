@@ -44,12 +44,11 @@ class CancelScope:
         task = self._task
         if task is None:
             return
-        loop = task.get_loop()
-        # Within a task, a cancellation could hit the next await of the scope's own task: that task may be the current
-        # one, or have started the current one eagerly.
-        if asyncio.get_running_loop() is not loop or asyncio.current_task() is not None:
+        # Not from within a task: it may be in another thread, or be in the middle of a step of the scope's own task,
+        # which may have started it eagerly. Then the cancellation would hit the next await of that task.
+        if asyncio.current_task() is not None:
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self.cancel)
+                task.get_loop().call_soon_threadsafe(self.cancel)
         elif not self.closed:
             self.closed = True
             task.cancel()
