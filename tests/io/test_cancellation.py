@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from handinger_async.transports.memory import HandlerResult, MemoryTransport, St
 
 from .service import JSON, SSE, WORKER, json_response
 from .wire import WireRequest, chunked, response, wire_server
+
+KEY = "sk-canary-1234567890"
 
 
 class CancelledAt:
@@ -64,8 +67,10 @@ async def cancel_everywhere(case: Callable[[int], Awaitable[Any]], check: Callab
                 cancelled = CancelledAt(case(step), step, times, late=late)
                 try:
                     await cancelled
-                except asyncio.CancelledError:
+                except asyncio.CancelledError as error:
                     assert cancelled.reached
+                    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+                    assert KEY not in "".join(shown.format())
                 return cancelled.reached
 
             task = asyncio.ensure_future(alone())
@@ -178,7 +183,7 @@ def test_cancellation_in_memory_leaves_nothing_behind(
         def begin(step: int) -> Awaitable[Any]:
             path.write_bytes(b"before")
             service.flaky = itertools.count()
-            sessions.append(Session(api_key="key", transport=MemoryTransport(service)))
+            sessions.append(Session(api_key=KEY, transport=MemoryTransport(service)))
             return case(sessions[-1], path)
 
         def check() -> None:
@@ -227,7 +232,7 @@ async def test_cancellation_on_the_wire_leaves_nothing_behind(
             path.write_bytes(b"before")
             transport = AiohttpTransport()
             retry = RetryPolicy(initial_delay=0)
-            sessions.append((Session(api_key="key", base_url=server.url, transport=transport, retry=retry), transport))
+            sessions.append((Session(api_key=KEY, base_url=server.url, transport=transport, retry=retry), transport))
             return case(sessions[-1][0], path)
 
         def check() -> None:
@@ -260,7 +265,7 @@ def test_closing_ends_waiting_calls_with_a_connection_error(
 ) -> None:
     async def main() -> None:
         service = Bodies()
-        session = Session(api_key="key", transport=MemoryTransport(service))
+        session = Session(api_key=KEY, transport=MemoryTransport(service))
         calls = [asyncio.ensure_future(case(session, tmp_path / str(number))) for number in range(10)]
         await asyncio.sleep(0.5)  # each waits for the handler
         await session.aclose()
@@ -283,7 +288,7 @@ def test_exceptions_of_a_handler_propagate_unchanged(own: BaseException) -> None
             await asyncio.sleep(1)
             raise own
 
-        async with Session(api_key="key", transport=MemoryTransport(handler)) as session:
+        async with Session(api_key=KEY, transport=MemoryTransport(handler)) as session:
             with pytest.raises(type(own)) as caught:
                 await session.request("GET", "/x")
         assert caught.value is own
@@ -311,7 +316,7 @@ def test_handler_that_outlasts_the_transport_gets_its_body_closed() -> None:
                 await asyncio.sleep(1)
             return StreamingResponse(200, SSE, body)
 
-        session = Session(api_key="key", transport=MemoryTransport(handler))
+        session = Session(api_key=KEY, transport=MemoryTransport(handler))
         call = asyncio.ensure_future(session.request("GET", "/x"))
         await asyncio.sleep(0.5)
         await session.aclose()

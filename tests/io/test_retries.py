@@ -22,7 +22,7 @@ from handinger_async.operations import RetrieveWorker
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import StreamingResponse
 
-from .service import Service, now, ok, truncated
+from .service import JSON, Service, now, ok, truncated
 
 Call = Callable[[Session], Any]
 
@@ -58,6 +58,10 @@ def custom(method: str) -> Call:
 async def collect(session: Session) -> Any:
     async with session.workers.create(input="x", stream=True) as events:
         return [event async for event in events]
+
+
+async def read(session: Session) -> bytes:
+    return await session.workers.retrieve_file("f", worker_id="w").read()
 
 
 GETS = [get, delete, post_once, custom("GET"), custom("PUT"), custom("DELETE"), custom("HEAD")]
@@ -218,5 +222,64 @@ def test_error_status_is_raised_even_if_its_body_fails(body: Any) -> None:
         assert caught.value.retry_after == 3
         assert len(caught.value.response.body) <= 10_000
         assert len(str(caught.value)) < 2000
+
+    run(main())
+
+
+@pytest.mark.parametrize("call", [get, post, custom("GET"), custom("POST"), collect, read])
+def test_part_that_nobody_asked_for_is_refused(call: Call) -> None:
+    async def main() -> None:
+        service = Service(Response(206, JSON | {"Content-Range": "bytes 0-1/9"}, ok.body))
+        async with service.session() as session:
+            with pytest.raises(APIResponseValidationError, match=r"\b206\b") as caught:
+                await call(session)
+        assert len(service.requests) == caught.value.attempts == 1
+        assert caught.value.response == Response(206, JSON | {"Content-Range": "bytes 0-1/9"}, ok.body)
+        assert [attempt.status for attempt in service.attempts] == [206]
+
+    run(main())
+
+
+def test_part_that_was_asked_for_is_the_response() -> None:
+    async def main() -> None:
+        async with Service(Response(206, {}, b"ab")).session() as session:
+            view = session.with_options(headers={"Range": "bytes=0-1"})
+            assert (await view.request("GET", "/x")).body == b"ab"
+            assert (await session.request("GET", "/x", headers={"range": "bytes=0-1"})).body == b"ab"
+            assert await read(view) == b"ab"
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [100, 101, 199, 300, 304, 399])
+@pytest.mark.parametrize("call", [get, post, custom("GET"), collect, read])
+def test_status_below_200_or_from_300_is_an_error(call: Call, status: int) -> None:
+    async def main() -> None:
+        service = Service(Response(status, JSON, ok.body))
+        async with service.session() as session:
+            with pytest.raises(APIStatusError) as caught:
+                await call(session)
+        assert caught.value.status_code == status
+        assert len(service.requests) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 226, 299])
+def test_other_successes_are_decoded(status: int) -> None:
+    async def main() -> None:
+        async with Service(Response(status, JSON, ok.body)).session() as session:
+            assert (await get(session)).id == "id"
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [204, 205])
+def test_success_without_content_is_no_worker(status: int) -> None:
+    async def main() -> None:
+        async with Service(Response(status)).session() as session:
+            with pytest.raises(APIResponseValidationError):
+                await get(session)
+            assert (await session.request("GET", "/x")).body == b""
 
     run(main())
