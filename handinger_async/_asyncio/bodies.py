@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Awaitable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ..errors import APIError, ConfigurationError
+from ..errors import APIConnectionError, APIError, ConfigurationError
 from ..http import Request, Response
 from ..retry import RetryPolicy
 from ..transports import StreamedResponse
@@ -130,10 +129,15 @@ class StreamedBody:
         return chunk
 
     async def _sleep(self, delay: float) -> None:
-        """Wait ``delay`` seconds, until the deadline or `aclose`."""
+        """Wait ``delay`` seconds, until the deadline or `aclose`.
+
+        Raises:
+            APIConnectionError: The session is closed.
+        """
         if self._closed:
             raise BodyClosedError
-        await self._wait(asyncio.sleep(delay))
+        if not await self._wait(self._call.settings.pool.pause(delay)):
+            raise APIConnectionError("the session was closed before the next attempt")
 
     async def _wait(self, awaitable: Awaitable[T], timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Await ``awaitable`` until the timeout, the deadline or `aclose`.

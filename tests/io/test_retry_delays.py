@@ -14,12 +14,14 @@ from handinger_async import (
     RateLimitError,
     RetryPolicy,
     Session,
+    StreamInterruptedError,
     Timeouts,
 )
 from handinger_async.http import Request, Response
 from handinger_async.testing.virtual_time import run
+from handinger_async.transports.memory import StreamingResponse
 
-from .service import Service, now, ok
+from .service import SSE, Service, now, ok, truncated
 
 Call = Callable[[Session], Any]
 
@@ -128,6 +130,33 @@ def test_closing_ends_a_pause_at_once_with_the_last_failure(failure: Any) -> Non
         with pytest.raises(ConfigurationError, match="closed"):
             await get(session)
         assert service.pauses == []
+
+    run(main())
+
+
+async def watch(session: Session) -> Any:
+    async with session.workers.stream_updates("w") as events:
+        return [event async for event in events]
+
+
+def read(session: Session) -> Any:
+    return session.workers.retrieve_file("f", worker_id="w").read()
+
+
+@pytest.mark.parametrize(("call", "error"), [(watch, StreamInterruptedError), (read, APIConnectionError)])
+def test_closing_ends_the_pause_before_a_reconnection_at_once(call: Call, error: type[APIConnectionError]) -> None:
+    async def main() -> None:
+        service = Service(lambda request: StreamingResponse(200, SSE, truncated(b"data: a\nid: 1\n\n")))
+        session = service.session(retry=RetryPolicy(initial_delay=30, max_delay=30))
+        reading = asyncio.ensure_future(call(session))
+        await asyncio.sleep(1)
+        await session.aclose()
+        with pytest.raises(error) as caught:
+            await reading
+        assert type(caught.value) is error
+        assert caught.value.request_sent
+        assert len(service.requests) == 1
+        assert now() == 1
 
     run(main())
 
