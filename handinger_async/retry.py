@@ -13,7 +13,7 @@ import attrs
 from .errors import APIConnectionError, ConfigurationError, shorten
 from .http import Request, Response
 
-__all__ = ["RetryPolicy", "parse_retry_after"]
+__all__ = ["RetryPolicy", "is_idempotent", "parse_retry_after"]
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _TRANSIENT = frozenset({408, 409, 429})
@@ -95,9 +95,14 @@ class RetryPolicy:
         return min(self.initial_delay * 2.0**exponent, self.max_delay) * (1 - 0.25 * random())
 
 
+def is_idempotent(request: Request) -> bool:
+    """Return True if sending the request again cannot double its effect."""
+    return request.method in _IDEMPOTENT or "idempotency-key" in request.headers
+
+
 def _is_retriable(request: Request, outcome: Response | APIConnectionError) -> bool:
     """Return True if a retry is useful and cannot double the effect of the request."""
-    idempotent = request.method in _IDEMPOTENT or "idempotency-key" in request.headers
+    idempotent = is_idempotent(request)
     if isinstance(outcome, APIConnectionError):
         return idempotent or not outcome.request_sent
     if 200 <= outcome.status < 300:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Awaitable
 from contextlib import suppress
+from enum import Enum
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -15,9 +16,24 @@ from ..transports import StreamedResponse
 from .calls import Call, Settings
 from .timers import CancelScope
 
-__all__ = ["BodyClosedError", "StreamedBody"]
+__all__ = ["BodyClosedError", "BodyState", "StreamedBody"]
 
 T = TypeVar("T")
+
+
+class BodyState(Enum):
+    """The state of a streamed body; its value is part of the ``repr``."""
+
+    NEW = "not open"  #: nothing was sent, or only a request that may be sent again
+    OPENING = "opening"  #: waiting for the headers of the first response
+    OPEN = "open"
+    INTERRUPTED = "interrupted"  #: by the ``_interruption``
+    CLOSED = "closing"  #: closed by its user during an operation, which is still to learn of it
+    ENDED = "closed"  #: complete, failed, or closed by its user
+
+
+#: Looked up for each chunk.
+_OPEN = BodyState.OPEN
 
 
 class BodyClosedError(Exception):
@@ -36,9 +52,12 @@ class StreamedBody:
         self._call = Call(settings, request)
         self._stream: StreamedResponse | None = None
         self._response: Response | None = None
+        self._state = BodyState.NEW
+        #: The reason for the state INTERRUPTED. It survives a cancelled read: the next one resumes, or raises.
+        self._interruption: APIError | None = None
+        #: Lets `aclose` cancel the current wait.
         self._scope: CancelScope | None = None
-        self._closed = False
-        #: True during an operation that consists of several reads.
+        #: True during an operation that consists of several waits.
         self._busy = False
 
     @property
@@ -52,11 +71,19 @@ class StreamedBody:
             raise ConfigurationError(f"{type(self).__name__} is not open yet")
         return self._response
 
+    @property
+    def _closed(self) -> bool:
+        return self._state is BodyState.CLOSED or self._state is BodyState.ENDED
+
     async def __aenter__(self) -> Self:
-        if self._stream is None and not self._closed:
+        if self._state is BodyState.NEW or self._state is BodyState.OPENING:
             self._check_idle()
-            with suppress(BodyClosedError):  # closed by another task: the first read tells
-                await self._open()
+            self._busy = True
+            try:
+                with suppress(BodyClosedError):  # closed by another task: the first read tells
+                    await self._open()
+            finally:
+                self._busy = False
         return self
 
     async def __aexit__(
@@ -69,9 +96,15 @@ class StreamedBody:
 
         Idempotent, and callable from any task.
         """
-        self._closed = True
+        if self._state is not BodyState.ENDED:
+            self._state = BodyState.CLOSED if self._busy else BodyState.ENDED
         if self._scope is not None:
             self._scope.cancel()
+        await self._release()
+
+    async def _finish(self) -> None:
+        """Note the end, at which there is nobody to tell, and release the connection."""
+        self._state = BodyState.ENDED
         await self._release()
 
     async def _release(self) -> None:
@@ -89,8 +122,8 @@ class StreamedBody:
             )
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._stream is not None else "not open"
-        return f"<{type(self).__name__} {self._call.name}, {state}>"
+        state = BodyState.ENDED if self._closed else self._state
+        return f"<{type(self).__name__} {self._call.name}, {state.value}>"
 
     def _check_idle(self) -> None:
         """Refuse a second reader.
@@ -102,9 +135,24 @@ class StreamedBody:
             raise ConfigurationError(f"this {type(self).__name__} is already being read by another task")
 
     async def _open(self) -> None:
-        """Send the request, with a new deadline and all retries, and wait for the headers."""
-        self._call.restart()
-        await self._connect()
+        """Send the request and wait for the headers, once.
+
+        Only a request that can be repeated may be sent again after a cancellation, with all retries but with the
+        deadline of the first time. Of any other request, the server may have performed it: the body is interrupted.
+        """
+        self._call.restart(keep_deadline=True)
+        self._state = BodyState.OPENING
+        try:
+            await self._connect()
+        except Exception:
+            if self._state is BodyState.OPENING:
+                self._state = BodyState.ENDED
+            raise
+        except BaseException:
+            if self._state is BodyState.OPENING:
+                self._state = BodyState.NEW if self._call.is_repeatable else BodyState.INTERRUPTED
+                self._interruption = APIConnectionError("cancelled while it was opened, and it must not be sent twice")
+            raise
 
     async def _connect(self, request: Request | None = None, retry: RetryPolicy | None = None) -> None:
         """Send the request and wait for the headers."""
@@ -113,18 +161,17 @@ class StreamedBody:
         if self._closed:  # concurrently, while we were connecting
             await self._release()
             raise BodyClosedError
+        self._state = BodyState.OPEN
 
     async def _read(self) -> bytes:
         """Return the next chunk of the body; ``b""`` at its end."""
-        if self._closed:
-            raise BodyClosedError
-        if self._stream is None:
+        if self._state is BodyState.NEW:
             await self._open()
         stream = self._stream
-        if stream is None:
+        if self._state is not _OPEN or stream is None:
             raise BodyClosedError
         chunk = await self._wait(stream.read_chunk(), self._call.settings.options.timeouts.idle)
-        if self._closed:
+        if self._state is not _OPEN:
             raise BodyClosedError
         return chunk
 

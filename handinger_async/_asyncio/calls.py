@@ -16,7 +16,7 @@ from ..codec import decode_response, raise_for_status
 from ..errors import APIConnectionError, APIError, APIResponseValidationError, APIStatusError, ConfigurationError
 from ..http import Endpoint, Request, Response
 from ..operations import Operation
-from ..retry import RetryPolicy
+from ..retry import RetryPolicy, is_idempotent
 from ..transports import StreamedResponse, Transport
 from .attempts import Attempt, Observer, logger, report
 from .options import Options
@@ -207,9 +207,16 @@ class Call:
         """
         return self._send_with_retries(request or self.request, self._send, retry or self.settings.options.retry)
 
-    def restart(self) -> None:
-        """Begin again, with a new deadline and all retries; the attempts are counted on."""
-        self._started, self.deadline, self._attempts_before = None, None, self.attempts
+    @property
+    def is_repeatable(self) -> bool:
+        """True if sending the request again cannot double its effect."""
+        return is_idempotent(self._sent)
+
+    def restart(self, *, keep_deadline: bool = False) -> None:
+        """Begin again, with all retries and a new deadline; the attempts are counted on."""
+        self._attempts_before = self.attempts
+        if not keep_deadline:
+            self._started, self.deadline = None, None
 
     def decode(self, operation: Operation[R], response: Response) -> R:
         """Decode the response to an operation; see `handinger_async.codec.decode_response`."""

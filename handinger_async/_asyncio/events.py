@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Self
 
-from ..errors import APIConnectionError, APIError, APIResponseValidationError, APIStatusError, EventTooLargeError
+from ..errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    ConfigurationError,
+    EventTooLargeError,
+)
 from ..http import Request
-from ..resume import ResumableStream
+from ..resume import ResumableStream, State
 from ..retry import RetryPolicy
 from ..sse import ServerSentEvent
 from .attempts import logger
-from .bodies import BodyClosedError, StreamedBody
+from .bodies import BodyClosedError, BodyState, StreamedBody
 from .calls import Settings
 
 __all__ = ["EventBatches", "EventStream"]
@@ -40,9 +48,8 @@ class EventStream(StreamedBody):
         super().__init__(settings, request)
         self._events = ResumableStream(request, retry=settings.options.retry, resume=resume)
         self._ready: Iterator[ServerSentEvent] = iter(())
-        #: Pending interruption and the delay after it. They survive a cancelled `__anext__`: the next call resumes.
-        self._interruption: APIError | None = None
-        self._delay: float | None = None
+        #: The loop's time at which to reconnect; None until that is decided. It survives a cancelled read.
+        self._reconnect_at: float | None = None
 
     @property
     def last_event_id(self) -> str:
@@ -50,6 +57,13 @@ class EventStream(StreamedBody):
         return self._events.last_event_id
 
     def __aiter__(self) -> Self:
+        """Begin to iterate.
+
+        Raises:
+            ConfigurationError: The stream has ended, or was closed.
+        """
+        if self._state is BodyState.ENDED:
+            raise ConfigurationError("this EventStream has ended or was closed: it can be read once")
         return self
 
     async def __anext__(self) -> ServerSentEvent:
@@ -82,39 +96,35 @@ class EventStream(StreamedBody):
         self._check_idle()
         self._busy = True
         try:
-            while (events := await self._receive_or_resume()) is not None:
-                if events:
+            while self._events.state is not State.ENDED:
+                if events := await self._receive():
                     return events
         except BodyClosedError:
             pass
-        except APIError as error:
-            self._call.describe(error)
-            await self.aclose()
-            raise
-        except Exception:
-            await self.aclose()
+        except Exception as error:
+            if isinstance(error, APIError):
+                self._call.describe(error)
+            await self._finish()
             raise
         finally:
             self._busy = False
-        await self.aclose()
+        await self._finish()
         raise StopAsyncIteration
 
-    async def _receive_or_resume(self) -> list[ServerSentEvent] | None:
-        """Return the new events of the next chunk, perhaps none; None at the end of a complete stream."""
-        if self._closed:
-            raise BodyClosedError
-        await self._resume()
+    async def _receive(self) -> list[ServerSentEvent]:
+        """Return the new events of the next chunk, perhaps none, after a reconnection where one is due."""
+        if self._state is BodyState.INTERRUPTED:
+            await self._resume()
         try:
             chunk = await self._read()
             if chunk:
                 return self._events.feed(chunk)
             self._events.end()
         except (APIConnectionError, APIStatusError) as error:
-            if self._response is None:
+            if self._state is not BodyState.OPEN:  # it could not be opened
                 raise
-            self._interruption = error
-            return []
-        return None
+            self._interrupt(error)
+        return []
 
     async def _open(self) -> None:
         await super()._open()
@@ -122,31 +132,33 @@ class EventStream(StreamedBody):
             self._events.connected(self.response)
         except APIResponseValidationError as error:
             self._call.describe(error)
-            await self.aclose()
+            await self._finish()
             raise
 
+    def _interrupt(self, cause: APIError) -> None:
+        self._state, self._interruption, self._reconnect_at = BodyState.INTERRUPTED, cause, None
+
     async def _resume(self) -> None:
-        """Reconnect after an interruption, if there was one.
+        """Reconnect after an interruption.
 
         Raises:
             StreamInterruptedError: The stream cannot be resumed, or not in time.
         """
-        while (cause := self._interruption) is not None:
-            if self._delay is None:
-                self._delay = self._events.interrupted(cause, time_left=self._call.time_left)
-                logger.info("%s: interrupted (%s), resuming in %.3f s", self, type(cause).__name__, self._delay)
+        loop = asyncio.get_running_loop()
+        while (cause := self._interruption) is not None and self._state is BodyState.INTERRUPTED:
+            if self._reconnect_at is None:
+                delay = self._events.interrupted(cause, time_left=self._call.time_left)
+                self._reconnect_at = loop.time() + delay
+                logger.info("%s: interrupted (%s), resuming in %.3f s", self, type(cause).__name__, delay)
                 await self._release()
             try:
-                await self._sleep(self._delay)
+                await self._sleep(max(0.0, self._reconnect_at - loop.time()))
                 await self._connect(self._events.request(), _NO_RETRY)
                 self._events.connected(self.response)
             except EventTooLargeError:  # the last one before the interruption
                 raise
             except (APIConnectionError, APIStatusError, APIResponseValidationError) as failure:
-                self._interruption = failure
-            else:
-                self._interruption = None
-            self._delay = None
+                self._interrupt(failure)
 
 
 class EventBatches:
@@ -156,6 +168,7 @@ class EventBatches:
         self._stream = stream
 
     def __aiter__(self) -> Self:
+        aiter(self._stream)  # refuses one that has ended
         return self
 
     async def __anext__(self) -> list[ServerSentEvent]:
