@@ -9,7 +9,6 @@ from typing import Self, TypeVar
 
 from ..errors import APIConnectionError, APIError, APIResponseValidationError, ConfigurationError
 from ..http import Request
-from ..retry import RetryPolicy
 from .attempts import logger
 from .bodies import BodyClosedError, StreamedBody
 from .calls import Settings
@@ -126,13 +125,6 @@ class FileDownload(StreamedBody):
             self._busy = False
             await part.discard()
         return Path(path)
-
-    async def _connect(self, request: Request | None = None, retry: RetryPolicy | None = None) -> None:
-        await super()._connect(request, retry)
-        if self.response.status == 206 and "range" not in self._call.settings.options.headers:
-            await self._release()
-            reason = "the response is a part of the file, but no Range was asked for"
-            raise self._call.describe(APIResponseValidationError(reason, response=self.response))
 
     async def _next_chunk(self) -> bytes:
         """Return the next chunk; ``b""`` at the end of a complete file."""

@@ -145,16 +145,17 @@ class Connector(aiohttp.TCPConnector):
 
         This is where aiohttp's connectors differ. If a version has no such method, aiohttp's own timeouts remain.
         """
+        limit = asyncio.timeout(timeout.sock_connect)
+        self._timeouts.add(limit)
         try:
-            async with asyncio.timeout(timeout.sock_connect) as limit:
-                self._timeouts.add(limit)
-                try:
-                    return await super()._create_connection(req, traces, timeout)
-                finally:
-                    self._timeouts.discard(limit)
+            async with limit:
+                return await super()._create_connection(req, traces, timeout)
         except TimeoutError:
             if not self._interrupted:
                 raise
+        finally:
+            self._timeouts.discard(limit)
+            del limit  # it knows the task, which keeps the exception, which keeps this frame: no cycle of the three
         raise aiohttp.ClientConnectionError("the transport was closed")
 
     def interrupt(self) -> None:

@@ -64,6 +64,8 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         if task is None or task.cancelling() > cancelling:
             raise
         failure = _NotSentError("the transport was closed")
+    finally:
+        del task  # it keeps its exception, which keeps this frame: no cycle of the three
     try:
         raise failure
     finally:

@@ -109,13 +109,15 @@ def test_partial_response_that_was_not_asked_for_is_not_the_file(tmp_path: Path)
     async def main() -> None:
         part = {"Content_Range": "bytes 0-999/1000", "Content_Length": "1000"}
         service = Service(lambda request: file(DATA[:1000], status=206, **part))
-        await each_use_fails(service, tmp_path, "part of the file.*GET /api.*status 206", APIResponseValidationError)
+        await each_use_fails(
+            service, tmp_path, "part of the response.*GET /api.*status 206", APIResponseValidationError
+        )
         assert len(service.requests) == 3
         async with service.session() as session:
             opened = download(session)
-            with pytest.raises(APIResponseValidationError, match="part of the file"):
+            with pytest.raises(APIResponseValidationError, match="part of the response"):
                 await opened.__aenter__()
-            assert "not open" in repr(opened)  # and so need not be closed
+            assert "closed" in repr(opened)  # and so need not be closed
 
     run(main())
 
