@@ -1,6 +1,6 @@
 """The official client runs each of its operations against the local server.
 
-It has its own tox environment, since it installs another HTTP stack.
+It needs the official client, which only two tox environments install: "coverage" and "interop".
 """
 
 import asyncio
