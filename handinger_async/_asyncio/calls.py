@@ -58,17 +58,14 @@ class Pool:
             ConfigurationError: The session is closed.
         """
         if self._transport is None:
-            with self._lock:
-                self._create()
-        if self.closed or self._transport is None:
-            raise ConfigurationError("the session is closed")
-        return self._transport
-
-    def _create(self) -> None:
-        if self._transport is None and not self.closed:
             from ..transports.aiohttp import AiohttpTransport  # here, since aiohttp is slow to import
 
-            self._transport = AiohttpTransport()
+            with self._lock:
+                if self._transport is None:
+                    self._transport = AiohttpTransport()
+        if self.closed:
+            raise ConfigurationError("the session is closed")
+        return self._transport
 
     async def pause(self, delay: float) -> bool:
         """Wait ``delay`` seconds, or until the session is closed.
@@ -90,8 +87,7 @@ class Pool:
 
     async def aclose(self) -> None:
         """End the pauses and close the transport. Idempotent."""
-        with self._lock:
-            self.closed = True
+        self.closed = True
         for waiter in list(self._pauses):
             with suppress(RuntimeError):  # its event loop is closed
                 waiter.get_loop().call_soon_threadsafe(_wake, waiter)

@@ -93,10 +93,9 @@ class _SharedTimer:
 
     def remove(self, scope: CancelScope) -> None:
         """Remove a wait that has ended, or expired. A timer without waits is kept for the next one, within limits."""
-        if self.ends.pop(scope, None) is None or self.ends:
-            return
+        self.ends.pop(scope, None)
         timers = self._timers
-        if timers.busy.get(self._timeout) is self:
+        if not self.ends and timers.busy.get(self._timeout) is self:
             del timers.busy[self._timeout]
             timers.idle[self._timeout] = self
             if len(timers.idle) > _MAX_IDLE:

@@ -35,6 +35,17 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 # The log ##############################################################################################################
 
 
+def test_attempts_are_logged_without_an_observer(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "handinger_async")
+
+    async def main() -> None:
+        async with Service(ok).session(observe=None) as session:
+            await session.workers.retrieve("w")
+
+    run(main())
+    assert lines(caplog) == ["GET /api/workers/w: 200 after 0.000 s (attempt 1)"]
+
+
 def test_each_attempt_is_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "handinger_async")
 

@@ -1,6 +1,6 @@
 """Requests that are retried, and those that are not."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -11,10 +11,12 @@ from handinger_async import (
     APIResponseValidationError,
     APIStatusError,
     APITimeoutError,
+    ConfigurationError,
     ConflictError,
     DelayedWhen,
     InternalServerError,
     NotFoundError,
+    RetryPolicy,
     Session,
 )
 from handinger_async.http import Response
@@ -281,5 +283,65 @@ def test_success_without_content_is_no_worker(status: int) -> None:
             with pytest.raises(APIResponseValidationError):
                 await get(session)
             assert (await session.request("GET", "/x")).body == b""
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(("most", "kept"), [(2**21, 2**20), (5000, 5000)])
+def test_endless_body_is_read_to_the_limit_and_closed(status: int, most: int, kept: int) -> None:
+    async def main() -> None:
+        closed = 0
+
+        async def chunks() -> AsyncIterator[bytes]:
+            nonlocal closed
+            try:
+                while True:
+                    yield b"x" * 3000
+            finally:
+                closed += 1
+
+        service = Service(lambda request: StreamingResponse(status, JSON, chunks()))
+        async with service.session(max_body_size=most, retry=RetryPolicy(max_retries=0)) as session:
+            with pytest.raises((APIResponseValidationError, InternalServerError)) as caught:
+                await get(session)
+            assert closed == 1
+        if isinstance(caught.value, InternalServerError):
+            assert caught.value.response.body == b"x" * kept
+
+    run(main())
+
+
+def test_call_of_a_closed_session_is_no_attempt() -> None:
+    async def main() -> None:
+        service = Service(ok)
+        session = service.session()
+        await session.aclose()
+        with pytest.raises(ConfigurationError, match="closed"):
+            await get(session)
+        assert not service.attempts
+
+    run(main())
+
+
+def test_prepared_requests_are_cached_within_limits() -> None:
+    async def main() -> None:
+        service = Service(ok)
+        async with service.session() as session:
+            for number in range(300):
+                await session.workers.retrieve(f"w{number}")
+            assert 0 < len(session._settings._prepared) <= 256
+        assert [request.path for request in service.requests] == [f"/api/workers/w{number}" for number in range(300)]
+
+    run(main())
+
+
+def test_requests_to_one_path_keep_their_own_headers() -> None:
+    async def main() -> None:
+        service = Service(Response(200))
+        async with service.session() as session:
+            for value in "1", "2":
+                await session.request("GET", "/x", headers={"X-Number": value})
+        assert [request.headers["x-number"] for request in service.requests] == ["1", "2"]
 
     run(main())

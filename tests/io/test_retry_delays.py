@@ -21,7 +21,7 @@ from handinger_async.http import Request, Response
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import StreamingResponse
 
-from .service import SSE, Service, now, ok, truncated
+from .service import SSE, Service, now, ok, silent, truncated
 
 Call = Callable[[Session], Any]
 
@@ -157,6 +157,20 @@ def test_closing_ends_the_pause_before_a_reconnection_at_once(call: Call, error:
         assert caught.value.request_sent
         assert len(service.requests) == 1
         assert now() == 1
+
+    run(main())
+
+
+def test_closing_ends_a_stream_that_is_being_read_at_once() -> None:
+    async def main() -> None:
+        service = Service(lambda request: StreamingResponse(200, SSE, silent(b"data: a\nid: 1\n\n")))
+        session = service.session(retry=RetryPolicy(initial_delay=30, max_delay=30))
+        reading = asyncio.ensure_future(watch(session))
+        await asyncio.sleep(1)
+        await session.aclose()
+        with pytest.raises(StreamInterruptedError):
+            await reading
+        assert (len(service.requests), now()) == (1, 1)
 
     run(main())
 

@@ -320,6 +320,16 @@ def test_stalled_error_is_retried_as_its_status_says(call: Callable[[Session], A
     run(main())
 
 
+def test_stalled_error_shares_the_attempt_with_its_headers() -> None:
+    async def main() -> None:
+        async with Service(40, stalls(status=404)).session() as session:
+            with pytest.raises(NotFoundError):
+                await retrieve(session)
+        assert now() == 60
+
+    run(main())
+
+
 def test_stalled_error_is_retried_only_before_the_deadline() -> None:
     async def main() -> None:
         service = Service(stalls(**{"Retry-After": "7"}))

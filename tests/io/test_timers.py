@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handinger_async import APITimeoutError
+from handinger_async import APITimeoutError, InternalServerError, RetryPolicy
 from handinger_async._asyncio.timers import _MAX_IDLE, Timers, _LoopTimers
+from handinger_async.http import Response
 from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 
 from .service import Service, now, ok
@@ -296,6 +297,45 @@ def test_timer_cancelled_from_outside_is_scheduled_again() -> None:
         with pytest.raises(APITimeoutError):
             await timers.wait(forever(), 10, None, "thing")
         assert now() == 10
+
+    run_counting(main())
+
+
+def test_timer_that_was_replaced_during_a_wait_ends_without_effect() -> None:
+    async def main() -> None:
+        timers = Timers()
+        first = asyncio.ensure_future(timers.wait(asyncio.sleep(5), 10, None, "thing"))
+        await asyncio.sleep(0)
+        for timer in counting().pending:
+            if timer.when() == 10:
+                timer.cancel()
+        second = asyncio.ensure_future(timers.wait(forever(), 10, None, "thing"))
+        third = asyncio.ensure_future(timers.wait(asyncio.sleep(7), 10, None, "thing"))
+        await first
+        await third
+        with pytest.raises(APITimeoutError):
+            await second
+        assert now() == 10
+        assert not timers._loops[counting()].busy
+        assert not counting().pending
+
+    run_counting(main())
+
+
+def test_pause_before_a_retry_leaves_no_timer() -> None:
+    async def main() -> None:
+        session = Service(Response(500)).session(retry=RetryPolicy(initial_delay=1000, max_delay=1000))
+        call = asyncio.ensure_future(session.workers.retrieve("w"))
+        await asyncio.sleep(1)
+        assert [timer.when() for timer in counting().pending if timer.when() > 100]
+        failures: list[dict[str, Any]] = []
+        counting().set_exception_handler(lambda _, context: failures.append(context))
+        await asyncio.gather(session.aclose(), session.aclose())
+        with pytest.raises(InternalServerError):
+            await call
+        assert not counting().pending
+        assert not session._settings.pool._pauses
+        assert not failures
 
     run_counting(main())
 
