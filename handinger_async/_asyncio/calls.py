@@ -269,7 +269,7 @@ class Call:
                 response = await settings.pool.timers.wait(
                     send(url, request), timeouts.attempt, self.deadline, "response"
                 )
-                if _is_refused(response.status, request):
+                if response.status != 200 and _is_refused(response.status, request):
                     await self._refuse(response, start)
             except APIError as error:  # raised again in here: as a local variable of this frame, it would be in a cycle
                 delay = self.delay(error, retry)
@@ -297,7 +297,7 @@ class Call:
     async def _send_and_read(self, url: URL, request: Request) -> Any:
         """Send the request once and read the response, unless it is to be refused: then return it unread."""
         streamed = await self._send(url, request)
-        if _is_refused(streamed.status, request):
+        if streamed.status != 200 and _is_refused(streamed.status, request):
             return streamed
         limit = self.settings.max_body_size
         chunks: list[bytes] = []

@@ -42,8 +42,10 @@ Handler: TypeAlias = Callable[[Request], HandlerResult | Awaitable[HandlerResult
 async def call_handler(handler: Handler, request: Request) -> StreamingResponse:
     """Call a handler and convert its result to a `StreamingResponse`; the chunks of a complete body are a list."""
     result = handler(request)
-    if inspect.isawaitable(result):
-        result = await result
+    return _to_response(request, await result if inspect.isawaitable(result) else result)
+
+
+def _to_response(request: Request, result: HandlerResult) -> StreamingResponse:
     if isinstance(result, Response):
         return StreamingResponse(result.status, result.headers, [result.body])
     if isinstance(result, StreamingResponse):
@@ -73,42 +75,57 @@ class MemoryTransport:
             raise APIConnectionError("the transport is closed", request_sent=False)
         loop = asyncio.get_running_loop()
         in_progress = self._loops.get(loop) or self._loops.setdefault(loop, _InProgress())
-        handling = asyncio.timeout(None)  # no limit, but `aclose` reschedules it
-        in_progress.calls.add(handling)
-        try:
-            async with handling:
-                result = await call_handler(self._handler, request)
-        except TimeoutError:
-            if not handling.expired():
-                raise
-        else:
-            response = _MemoryResponse(result, in_progress.responses)
-            in_progress.responses.add(response)
-            if handling.when() is None:
-                return response
+        result = self._handler(request)
+        if inspect.isawaitable(result):
+            result = await in_progress.wait_for(result)
+        response = _MemoryResponse(_to_response(request, result), in_progress.responses)
+        in_progress.responses.add(response)
+        if in_progress.closed:  # by the handler, or it did not let itself be cancelled
             await response.aclose()
-        finally:
-            in_progress.calls.discard(handling)
-            del handling  # it knows the task, which keeps the exception, which keeps this frame: no cycle of the three
-        raise APIConnectionError("the transport was closed")
+            raise APIConnectionError("the transport was closed")
+        return response
 
     async def aclose(self) -> None:
         """End all calls and close all open responses of this event loop, and refuse further requests."""
         self._closed = True
-        in_progress = self._loops.get(loop := asyncio.get_running_loop())
+        in_progress = self._loops.get(asyncio.get_running_loop())
         if in_progress is not None:
-            while in_progress.calls:
-                in_progress.calls.pop().reschedule(loop.time())
-            for response in list(in_progress.responses):
-                await response.aclose()
+            await in_progress.aclose()
 
 
 class _InProgress:
     """The calls and responses of one event loop."""
 
     def __init__(self) -> None:
-        self.calls: set[asyncio.Timeout] = set()
         self.responses: WeakSet[_MemoryResponse] = WeakSet()
+        self.closed = False
+        self._waits: set[asyncio.Timeout] = set()
+
+    async def wait_for(self, handling: Awaitable[HandlerResult]) -> HandlerResult:
+        """Await the result of a handler.
+
+        Raises:
+            APIConnectionError: The transport was closed.
+        """
+        wait = asyncio.timeout(None)  # no limit, but `aclose` reschedules it
+        self._waits.add(wait)
+        try:
+            async with wait:
+                return await handling
+        except TimeoutError:
+            if not wait.expired():
+                raise
+        finally:
+            self._waits.discard(wait)
+            del wait  # it knows the task, which keeps the exception, which keeps this frame: no cycle of the three
+        raise APIConnectionError("the transport was closed")
+
+    async def aclose(self) -> None:
+        self.closed = True
+        while self._waits:
+            self._waits.pop().reschedule(asyncio.get_running_loop().time())
+        for response in list(self.responses):
+            await response.aclose()
 
 
 class _MemoryResponse:

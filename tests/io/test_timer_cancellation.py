@@ -41,6 +41,26 @@ def test_cancellation_wins_over_a_simultaneous_timeout() -> None:
     run(main())
 
 
+def test_timeout_in_a_task_that_was_cancelled_before_is_a_timeout() -> None:
+    async def clean_up() -> None:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            with pytest.raises(APITimeoutError):
+                await Timers().wait(forever(), 10, None, "thing")
+            raise
+
+    async def main() -> None:
+        task = asyncio.ensure_future(clean_up())
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert now() == 11
+
+    run(main())
+
+
 def test_work_that_suppresses_the_cancellation_keeps_its_result() -> None:
     async def stubborn() -> str:
         try:
