@@ -76,8 +76,8 @@ class StreamedBody:
         return self._state is BodyState.CLOSED or self._state is BodyState.ENDED
 
     async def __aenter__(self) -> Self:
-        if self._state is BodyState.NEW or self._state is BodyState.OPENING:
-            self._check_idle()
+        self._check_idle()  # also if it is open: leaving the block would close it under the other reader
+        if self._state is BodyState.NEW:
             self._busy = True
             try:
                 with suppress(BodyClosedError):  # closed by another task: the first read tells

@@ -9,14 +9,18 @@ from typing import Self, TypeVar
 
 from ..errors import APIConnectionError, APIError, APIResponseValidationError, ConfigurationError
 from ..http import Request
+from ..retry import RetryPolicy
 from .attempts import logger
-from .bodies import BodyClosedError, StreamedBody
+from .bodies import BodyClosedError, BodyState, StreamedBody
 from .calls import Settings
 from .part_files import PartFile
 
 __all__ = ["FileDownload"]
 
 T = TypeVar("T")
+
+#: Accepted, No Content, Reset Content: their bodies are not the file (RFC 9110, section 15.3).
+_WITHOUT_FILE = frozenset({202, 204, 205})
 
 
 class FileDownload(StreamedBody):
@@ -35,10 +39,6 @@ class FileDownload(StreamedBody):
         super().__init__(settings, request)
         self._received = 0
         self._complete = False
-
-    async def __aenter__(self) -> Self:
-        self._check_idle()  # also if it is open: leaving the block would close it under the other reader
-        return await super().__aenter__()
 
     def __aiter__(self) -> Self:
         self._check_incomplete()
@@ -126,6 +126,13 @@ class FileDownload(StreamedBody):
             await part.discard()
         return Path(path)
 
+    async def _connect(self, request: Request | None = None, retry: RetryPolicy | None = None) -> None:
+        await super()._connect(request, retry)
+        if self.response.status in _WITHOUT_FILE:
+            await self._finish()
+            reason = f"the response has no file: {self.response.status} {self.response.reason}"
+            raise self._call.describe(APIResponseValidationError(reason, response=self.response))
+
     async def _next_chunk(self) -> bytes:
         """Return the next chunk; ``b""`` at the end of a complete file."""
         chunk = await self._translate(self._read())
@@ -162,6 +169,8 @@ class FileDownload(StreamedBody):
             finally:
                 await self._release()
                 self._received, self._complete = 0, False
+                if not self._closed:
+                    self._state = BodyState.NEW
             await self._translate(self._sleep(delay))
 
     async def _translate(self, awaitable: Awaitable[T]) -> T:

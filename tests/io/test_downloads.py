@@ -122,6 +122,26 @@ def test_partial_response_that_was_not_asked_for_is_not_the_file(tmp_path: Path)
     run(main())
 
 
+@pytest.mark.parametrize("status", [202, 204, 205])
+def test_response_without_a_file_is_not_an_empty_file(status: int, tmp_path: Path) -> None:
+    async def main() -> None:
+        service = Service(lambda request: file(status=status))
+        await each_use_fails(service, tmp_path, f"no file: {status} .*GET /api", APIResponseValidationError)
+        assert len(service.requests) == 3
+
+    run(main())
+
+
+def test_file_can_be_iterated_over_after_it_was_read_unopened() -> None:
+    async def main() -> None:
+        async with Service(lambda request: file(DATA[:1000])).session() as session:
+            opened = download(session)
+            assert await opened.read() == DATA[:1000]
+            assert b"".join([chunk async for chunk in opened]) == DATA[:1000]
+
+    run(main())
+
+
 def test_partial_response_is_the_file_of_a_caller_who_asks_for_a_range(tmp_path: Path) -> None:
     async def main() -> None:
         async with Service(lambda request: file(b"part", status=206)).session(
