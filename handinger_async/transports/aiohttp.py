@@ -40,12 +40,16 @@ class AiohttpTransport:
     Event streams use a separate, unlimited connection pool, so that they never block other requests. Cookies are not
     stored, redirects are not followed and nothing is retried.
 
-    The transport can be created outside an event loop and used in several loops, one after the other. Each loop has its
-    own connections. They are closed by `aclose`, or when ``asyncio.run`` shuts the loop down.
+    The transport can be created outside an event loop and used in several loops, one after the other or in threads. Each
+    loop has its own connections. They are closed by `aclose`, or when ``asyncio.run`` shuts the loop down.
+
+    The connect timeout covers name resolution, all addresses, a proxy's tunnel and the TLS handshake, but not the wait
+    for one of the ``limit`` connections. A header field of a response can have 64 KiB, and there can be 1024.
 
     Args:
-        session: An aiohttp session to use. It is not closed with the transport, its connection pool also serves event
-            streams, and its proxy applies unless ``proxy`` is given. None to create sessions when they are needed.
+        session: An aiohttp session to use; :doc:`/howto/aiohttp-session` tells the effect of its settings. It is not
+            closed with the transport, and its connection pool also serves event streams. None to create sessions when
+            they are needed.
         limit: The maximum number of connections, not counting event streams; 0 for no limit. The default is 100.
         ssl: An SSL context to verify servers with, or False to disable verification.
         proxy: The URL of an HTTP proxy for all requests, with or without a user and password.
