@@ -87,10 +87,9 @@ class CheckedConnection(ResponseHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let the reader of an incomplete body know: aiohttp takes every end for one without length or chunks."""
-        if exc is not None:
-            self._fail("the body is truncated: the connection was reset")
-        elif not self._ended:
-            self._fail("the body is truncated: TLS ended without close_notify")
+        if not self._ended:
+            cause = "TLS ended without close_notify" if exc is None else "the connection was reset"
+            self._fail(f"the body is truncated: {cause}")
         super().connection_lost(exc)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
@@ -99,9 +98,10 @@ class CheckedConnection(ResponseHandler):
         self._fail("malformed HTTP response: malformed chunk")
 
     def close(self) -> None:
-        """Close the connection, at once if a request is in progress or not sent: its peer may never read it."""
+        """Close the connection, at once if a response is missing or a request not sent: the peer may never read it."""
         transport = self.transport
-        if transport is not None and (not self._idle or transport.get_write_buffer_size()):
+        complete = self._idle or (self._body is not None and self._body.is_eof())
+        if transport is not None and (not complete or transport.get_write_buffer_size()):
             self.abort()
         else:
             super().close()

@@ -69,7 +69,7 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
     try:
         raise failure
     finally:
-        del failure  # it keeps this frame: no cycle of the two
+        del failure  # its traceback refers to this frame
 
 
 def adapt_error(error: Exception) -> APIConnectionError:

@@ -94,7 +94,7 @@ class _IncompleteResponse:
         try:
             raise failure
         finally:
-            del failure  # it keeps this frame: no cycle of the two
+            del failure  # its traceback refers to this frame
 
     async def aclose(self) -> None:
         self._open_responses.discard(self._reference)

@@ -40,8 +40,8 @@ class AiohttpTransport:
     Event streams use a separate, unlimited connection pool, so that they never block other requests. Cookies are not
     stored, redirects are not followed and nothing is retried.
 
-    The transport can be created outside an event loop and used in several loops, one after the other or in threads. Each
-    loop has its own connections. They are closed by `aclose`, or when ``asyncio.run`` shuts the loop down.
+    The transport can be created outside an event loop and used in several loops, one after the other or in threads.
+    Each loop has its own connections. They are closed by `aclose`, or when ``asyncio.run`` shuts the loop down.
 
     The connect timeout covers name resolution, all addresses, a proxy's tunnel and the TLS handshake, but not the wait
     for one of the ``limit`` connections. A header field of a response can have 64 KiB, and there can be 1024.
@@ -143,7 +143,7 @@ class AiohttpTransport:
         try:
             raise failure  # not in the except block: the frames of aiohttp's traceback contain the API key
         finally:
-            del failure  # it keeps this frame: no cycle of the two
+            del failure  # its traceback refers to this frame
 
     async def aclose(self) -> None:
         """Close all open responses and connections. A session given by the user stays open.

@@ -56,7 +56,9 @@ async def test_id_of_a_created_worker_is_not_lost_to_a_header(long: bool) -> Non
 
 @pytest.mark.parametrize("long", [True, False])
 async def test_header_fields_are_limited(long: bool) -> None:
-    fields = [f"X-Trace: {'x' * MAX_FIELD_SIZE * 2}"] if long else [f"X-{number}: 1" for number in range(MAX_FIELDS + 1)]
+    fields = (
+        [f"X-Trace: {'x' * MAX_FIELD_SIZE * 2}"] if long else [f"X-{number}: 1" for number in range(MAX_FIELDS + 1)]
+    )
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(response(b"{}", headers="\r\n".join([*fields, ""])))

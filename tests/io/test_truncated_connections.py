@@ -81,6 +81,7 @@ async def test_only_an_orderly_end_completes_a_body_without_length(
         else:
             with pytest.raises(APIConnectionError, match="truncated") as caught:
                 await call(session, path)
+            assert ("the connection was reset" if how == "reset" else "close_notify") in str(caught.value)
             assert caught.value.request_sent
             assert isinstance(caught.value, StreamInterruptedError) == (call is streamed)
             assert not path.exists()
