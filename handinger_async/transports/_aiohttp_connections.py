@@ -112,7 +112,6 @@ class CheckedConnection(ResponseHandler):
             body.set_exception(aiohttp.ClientPayloadError(reason))
 
     def _refuse(self) -> None:
-        self.force_close()
         if self.transport is not None:
             self.transport.close()
 

@@ -40,7 +40,7 @@ def test_connector_has_a_method_that_only_connects() -> None:
 
 
 OVERRIDDEN = ("is_connected", "set_response_params", "data_received", "feed_data", "eof_received", "connection_lost")
-CALLED = ("set_exception", "close", "abort", "force_close", "closed", "transport")
+CALLED = ("set_exception", "close", "abort", "closed", "transport")
 
 
 @pytest.mark.parametrize("name", [*OVERRIDDEN, *CALLED])

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -206,6 +207,18 @@ async def test_closing_interrupts_an_attempt_to_connect(monkeypatch: pytest.Monk
         error = await call
         assert "closed" in str(error)
         assert not isinstance(error, APITimeoutError)
+
+
+async def test_closing_in_the_moment_of_a_timeout_is_harmless() -> None:
+    connector = Connector(1)
+    async with asyncio.timeout(None) as limit:
+        connector._timeouts.add(limit)
+        limit.reschedule(0)
+        with suppress(asyncio.CancelledError):
+            await forever()
+        assert limit.expired()
+        connector.interrupt()
+    await connector.close()
 
 
 async def test_closing_a_given_session_ends_a_wait_with_an_error() -> None:
