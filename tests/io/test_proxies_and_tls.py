@@ -19,7 +19,7 @@ from yarl import URL
 
 from handinger_async import APIConnectionError, ConfigurationError, RetryPolicy, Session, Timeouts
 from handinger_async.testing import FakeHandinger
-from handinger_async.transports._proxies import proxy_from_environment
+from handinger_async.transports._proxies import parse_proxy, proxy_from_environment
 from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import MemoryTransport
 
@@ -243,6 +243,16 @@ async def test_trust_env_false_ignores_the_environment(proxy: WireServer, monkey
         await client.request("GET", "/x")
         assert len(server.requests) == 1
     assert not proxy.requests
+
+
+@pytest.mark.parametrize(
+    ("credentials", "token"),
+    [("", None), ("somebody@", "c29tZWJvZHk6"), (":pa@", "OnBh"), ("@", None), ("b%C3%BCcher:%3A@", "YsO8Y2hlcjo6")],
+)
+def test_proxy_credentials_are_moved_to_a_header(credentials: str, token: str | None) -> None:
+    proxy, problem = parse_proxy(f"http://{credentials}proxy:1")
+    assert proxy == (URL("http://proxy:1"), {"Proxy-Authorization": f"Basic {token}"} if token else {})
+    assert problem == ""
 
 
 def locals_of(error: BaseException) -> str:
