@@ -50,8 +50,8 @@ class Decompressor:
         return self._full or self._position < len(self._input)
 
     def feed(self, data: bytes) -> None:
-        """Add the next chunk of the compressed body."""
-        self._input = self._input[self._position :] + data
+        """Set the next chunk of the compressed body, when there is no `more`."""
+        self._input = data
         self._position = 0
 
     def next(self) -> bytes:

@@ -130,6 +130,6 @@ def _matches(url: URL, entry: str) -> bool:
         return True
     with suppress(ValueError):  # one of them is a name
         return ip_address(str(url.host)) in ip_network(name, strict=False)
-    hosts = [str(host).lower().rstrip(".") for host in (url.host, url.raw_host)]  # the latter is Punycode
+    hosts = [str(host).rstrip(".") for host in (url.host, url.raw_host)]  # the latter is Punycode
     domain = name.removeprefix("*").strip(".")
-    return domain != "" and any(f".{host}".endswith(f".{domain}") for host in hosts)
+    return any(f".{host}".endswith(f".{domain}") for host in hosts)

@@ -30,7 +30,12 @@ def raw_deflate(data: bytes) -> bytes:
 
 def members(data: bytes) -> bytes:
     half = len(data) // 2
-    return gzip.compress(data[:half]) + gzip.compress(data[half:]) + bytes(10)
+    return gzip.compress(data[:half]) + bytes(3) + gzip.compress(data[half:]) + bytes(10)
+
+
+def small_window(data: bytes) -> bytes:
+    squeeze = zlib.compressobj(wbits=9)
+    return squeeze.compress(data) + squeeze.flush()
 
 
 FORMS = {
@@ -39,6 +44,7 @@ FORMS = {
     "x-gzip": ("x-gzip", gzip.compress),
     "zlib": ("deflate", zlib.compress),
     "zlib and padding": ("deflate", lambda data: zlib.compress(data) + bytes(10)),
+    "zlib with a small window": ("deflate", small_window),
     "raw deflate": ("deflate", raw_deflate),
 }
 
@@ -83,16 +89,19 @@ def test_truncated_body_is_an_error(form: str) -> None:
 
 def test_chunk_of_exactly_the_maximum_size_is_not_the_last() -> None:
     for size in (2**16 - 1, 2**16, 2**16 + 1, 2**17, 2**18):
-        for compress in (gzip.compress, members):
+        for encoding, compress in FORMS.values():
             packed = compress(bytes(size))
-            assert len(decompress("gzip", [packed])) == size
-            assert len(decompress("gzip", [packed[:-9], packed[-9:]])) == size
+            assert len(decompress(encoding, [packed])) == size
+            assert len(decompress(encoding, [packed[:-9], packed[-9:]])) == size
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_data_after_the_compressed_body_is_refused_at_once(form: str) -> None:
     encoding, compress = FORMS[form]
     packed = compress(b"hello")
+    if encoding == "deflate":
+        with pytest.raises(APIConnectionError):
+            decompress(encoding, [packed, packed])
     for chunks in ([packed + b"garbage"], [packed, b"garbage"], [packed, b"\0", b"\0g", b"arbage"]):
         with pytest.raises(APIConnectionError):
             decompress(encoding, itertools.chain(chunks, itertools.repeat(b"garbage")))
