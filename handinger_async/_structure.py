@@ -133,6 +133,8 @@ class _Writer:
             known.add("type")
             always += 1
         lines = [f"{o} = {new}()", f"{n} = {always}"]
+        if not always:  # elsewhere, looking up a required field fails
+            lines.insert(0, f"if {v}.__class__ is not dict: raise TypeError")
         for field in fields:
             source, target = f"{v}[{self._key(cls, field.name)!r}]", f"{o}.{field.name}"
             if field.default is attrs.NOTHING:

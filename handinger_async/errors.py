@@ -69,6 +69,14 @@ def shorten(text: str, limit: int = _MAX_QUOTE) -> str:
     return text if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "…"
 
 
+def quoted(value: object) -> str:
+    """Return the ``repr`` of a value for a message, or the name of its type if it has no ``repr``."""
+    try:
+        return shorten(repr(value))
+    except Exception:  # that of the user's object; an int of 5000 digits has none either
+        return f"this {type(value).__name__}"
+
+
 class HandingerError(Exception):
     """The root of every exception of this library.
 

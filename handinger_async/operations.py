@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from .errors import ConfigurationError, shorten
+from .errors import ConfigurationError, quoted
 from .http import BINARY, EVENT_STREAM, JSON, is_ascii_identifier
 from .models import Budget, ScheduleCancelResponse, ScheduleListResponse, When, Worker, WorkerSchedule, to_when
 from .models._checks import Field, check_flag, check_optional_text, check_text
@@ -140,7 +140,7 @@ def _check_path(operation: object, field: Field, text: str) -> None:
     check_text(operation, field, text)
     for segment in text.split("/"):
         if not segment:
-            raise ConfigurationError(f"{field.name} is empty, or has an empty segment: {shorten(repr(text))}")
+            raise ConfigurationError(f"{field.name} is empty, or has an empty segment: {quoted(text)}")
         _check_segment(operation, field, segment)
 
 

@@ -12,7 +12,8 @@ Field: TypeAlias = "attrs.Attribute[Any]"
 
 
 def _refuse(field: Field, wanted: str, value: object) -> NoReturn:
-    raise ConfigurationError(f"{field.name} must be {wanted}, not {type(value).__name__}")
+    hint = ": pass its .id" if field.name.endswith("_id") and isinstance(getattr(value, "id", None), str) else ""
+    raise ConfigurationError(f"{field.name} must be {wanted}, not {type(value).__name__}{hint}")
 
 
 def check_text(owner: object, field: Field, value: object) -> None:

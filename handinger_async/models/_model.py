@@ -33,8 +33,16 @@ def response_model(cls: C) -> C:
 
 
 def _add_methods(model: Any) -> Any:
-    """Add ``__eq__`` and ``__repr__``. attrs would compile them for each class: half of the models' import time."""
+    """Add ``__eq__`` and ``__repr__``, which attrs would compile for each class: half of the models' import time.
+
+    Also add a ``__setstate__`` for pickles of other versions: fields that a pickle lacks get their defaults.
+    """
     names = list(attrs.fields_dict(model))
+    defaults = {
+        field.name: field.default
+        for field in attrs.fields(model)
+        if field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+    }
     class_and_fields = attrgetter("__class__", *names)
 
     def equals(self: Any, other: object) -> bool:
@@ -44,8 +52,13 @@ def _add_methods(model: Any) -> Any:
     def show(self: Any) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
+    def set_state(self: Any, state: dict[str, Any]) -> None:
+        for name, value in (defaults | state).items():
+            if name in names:
+                object.__setattr__(self, name, value)
+
     equals.__qualname__, show.__qualname__ = f"{model.__name__}.__eq__", f"{model.__name__}.__repr__"
-    model.__eq__, model.__hash__, model.__repr__ = equals, None, show
+    model.__eq__, model.__hash__, model.__repr__, model.__setstate__ = equals, None, show, set_state
     return model
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
-from ..errors import ConfigurationError, shorten
+from ..errors import ConfigurationError, quoted
 from ._checks import check_int, check_text
 from ._model import frozen_model, response_model
 
@@ -121,6 +121,8 @@ class IntervalWorkerSchedule:
 class UnknownWorkerSchedule:
     """A schedule of a type unknown to this version.
 
+    The fields that all other schedules have are properties, None if the server did not send them as expected.
+
     Args:
         type: The type named by the server.
         raw: The whole JSON object as the server sent it, with its ``type``.
@@ -128,6 +130,34 @@ class UnknownWorkerSchedule:
 
     type: str
     raw: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The id of the schedule; ``""`` if the server did not send it."""
+        return self._text("id") or ""
+
+    @property
+    def budget(self) -> Budget | str | None:
+        """The cost limit."""
+        return self._text("budget")
+
+    @property
+    def input(self) -> str | None:
+        """The instruction."""
+        return self._text("input")
+
+    @property
+    def next_run_at(self) -> datetime | None:
+        """Time of the next run, timezone-aware."""
+        try:
+            instant = datetime.fromisoformat((self._text("nextRunAt") or "").upper())
+        except ValueError:
+            return None
+        return instant if instant.tzinfo else None
+
+    def _text(self, key: str) -> str | None:
+        value = self.raw.get(key)
+        return value if isinstance(value, str) else None
 
 
 WorkerSchedule: TypeAlias = (
@@ -248,13 +278,13 @@ def to_when(when: When | Mapping[str, Any]) -> When:
     kind = when["type"]
     cls = _WHENS.get(kind) if isinstance(kind, str) else None
     if cls is None:
-        raise ConfigurationError(f"when['type'] must be {_TYPES}, not {shorten(repr(kind))}")
+        raise ConfigurationError(f"when['type'] must be {_TYPES}, not {quoted(kind)}")
     wanted = [field.name for field in attrs.fields(cls)]
     missing = [name for name in wanted if name not in when]
     surplus = [key for key in when if key != "type" and key not in wanted]
     if missing or surplus:
         verb, key = ("needs", missing[0]) if missing else ("does not take", surplus[0])
         allowed = ", ".join(map(repr, ["type", *wanted]))
-        raise ConfigurationError(f"when of type {kind!r} {verb} the key {shorten(repr(key))}: its keys are {allowed}")
+        raise ConfigurationError(f"when of type {kind!r} {verb} the key {quoted(key)}: its keys are {allowed}")
     made: When = cls(**{name: when[name] for name in wanted})
     return made

@@ -11,8 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import _converter, models
+from handinger_async._converter import structure
 from handinger_async._structure import is_response_model, make_structure_hook
+from handinger_async.errors import APIResponseValidationError
 from handinger_async.models import Costs, CronWorkerSchedule, File, ScheduleListResponse, Usage, Worker, WorkerSchedule
+from handinger_async.models._model import response_model
 from handinger_async.operations import ListSchedules
 from handinger_async.testing.strategies import json_mutations, results, workers
 
@@ -205,6 +208,24 @@ def test_well_formed_document_is_structured_without_calls(tp: type[Any], documen
     assert hook(document, tp) == detailed(document, tp)
     with pytest.raises(AssertionError, match="called"):
         hook(document | {"new": 1}, tp)
+
+
+@response_model
+class Optional:
+    """A model without required fields."""
+
+    text: str | None = None
+    extra: dict[str, Any] = attrs.field(factory=dict)
+
+
+@pytest.mark.parametrize("document", [[], "", 0, False, None, ["text"], "text"])
+def test_model_of_optional_fields_refuses_other_json_types(document: Any) -> None:
+    assert structure({}, Optional) == Optional()
+    assert structure({"text": "x", "new": 1}, Optional) == Optional(text="x", extra={"new": 1})
+    for tp, value, path in ((Optional, document, "$"), (list[Optional], [{}, document], "$[1]")):
+        with pytest.raises(APIResponseValidationError, match="must be an object") as caught:
+            structure(value, tp)
+        assert caught.value.path == path
 
 
 @pytest.mark.parametrize("cls", RESPONSE_MODELS)

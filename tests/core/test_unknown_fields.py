@@ -1,6 +1,7 @@
 """Fields, enum values and schedule types of a later service: kept as they are, never an error."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -55,6 +56,25 @@ def test_unknown_schedule_type_keeps_the_whole_object() -> None:
     schedule = decode_response(CREATE, make_response(json.dumps(document)))
     assert schedule == UnknownWorkerSchedule(type="lunar", raw=document)
     assert to_dict(schedule) == document
+
+
+@pytest.mark.parametrize(
+    ("next_run_at", "instant"),
+    [
+        ("2030-01-02T03:04:05Z", datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2030-01-02t03:04:05z", datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2030-01-02T03:04:05", None),
+        ("soon", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_unknown_schedule_has_the_fields_that_all_schedules_have(next_run_at: object, instant: datetime | None) -> None:
+    document = {"type": "lunar", "id": "s", "budget": "vast", "input": "x", "nextRunAt": next_run_at}
+    schedule = decode_response(CREATE, make_response(json.dumps(document)))
+    assert (schedule.id, schedule.budget, schedule.input, schedule.next_run_at) == ("s", "vast", "x", instant)
+    bare = UnknownWorkerSchedule(type="lunar", raw={"type": "lunar", "id": 7, "input": ["x"]})
+    assert (bare.id, bare.budget, bare.input, bare.next_run_at) == ("", None, None, None)
 
 
 def test_error_and_incomplete_details_accept_any_value() -> None:

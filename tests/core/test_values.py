@@ -11,11 +11,23 @@ from hypothesis import given
 
 from handinger_async.models import DelayedWhen, File, IntervalWhen, Usage
 from handinger_async.operations import (
+    CreateWorker,
     ListSchedules,
     RetrieveWorker,
 )
 from handinger_async.testing import strategies
 
+USAGE = Usage(
+    cache_read_tokens=0,
+    cache_write_tokens=0,
+    cost_usd=0.5,
+    input_tokens=1,
+    output_tokens=2,
+    reasoning_tokens=0,
+    steps=1,
+    total_tokens=3,
+    credits=4,
+)
 ANY = strategies.operations() | strategies.workers() | strategies.schedules() | strategies.events()
 
 
@@ -105,3 +117,19 @@ def test_repr_names_the_class_and_its_fields(value: Any) -> None:
     text = repr(value)
     assert text.startswith(type(value).__name__ + "(")
     assert all(f"{field.name}=" in text for field in attrs.fields(type(value)))
+
+
+def test_pickle_of_an_older_version_gains_new_optional_fields() -> None:
+    for value, name in (
+        (USAGE, "credits"),
+        (File(media_type="m", url="u", filename="f"), "filename"),
+        (CreateWorker(input="x", budget="low", stream=True), "stream"),
+    ):
+        cls: Any = type(value)
+        older = value.__getstate__()
+        del older[name]
+        older["gone"] = 1  # as of a newer version
+        restored = cls.__new__(cls)
+        restored.__setstate__(older)
+        assert restored == attrs.evolve(value, **{name: attrs.fields_dict(cls)[name].default})
+        assert pickle.loads(pickle.dumps(restored)) == restored
