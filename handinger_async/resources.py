@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from functools import cached_property
-from typing import Any, Literal, Protocol, TypeVar, overload
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property, wraps
+from types import CoroutineType
+from typing import Any, Literal, Protocol, TypeVar, get_type_hints, overload
 
 from . import operations
 from .http import EVENT_STREAM
@@ -15,6 +17,40 @@ from .streams import EventStream, FileDownload
 __all__ = ["Schedules", "Workers"]
 
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class resource(cached_property[R]):  # noqa: N801 - as cached_property
+    """A cached property. On the class it is the type of its value, where ``mock.create_autospec`` finds the methods."""
+
+    @overload  # type: ignore[override]
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> type[R]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> R: ...
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> type[R] | R:
+        if instance is None:
+            return get_type_hints(self.func)["return"]  # type: ignore[no-any-return]
+        return super().__get__(instance, owner)
+
+
+def _coroutine_function(method: F) -> F:
+    """Name the coroutines of a method after it, for the warning about a forgotten ``await``.
+
+    Mark it as a coroutine function, for decorators that retry. Python 3.11 has no such mark for a function that checks
+    its arguments at once.
+    """
+
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        if isinstance(result, CoroutineType):
+            result.__name__, result.__qualname__ = method.__name__, method.__qualname__
+        return result
+
+    mark: Any = getattr(inspect, "markcoroutinefunction", lambda function: function)
+    return mark(call)  # type: ignore[no-any-return]
 
 
 class Sender(Protocol):
@@ -38,12 +74,16 @@ class Workers:
 
     Every method raises `ConfigurationError` at once if an argument is malformed. Awaiting or iterating its result
     raises an `APIError` if the call fails.
+
+    From Python 3.12, ``inspect.iscoroutinefunction`` is true for the methods whose result is awaited, so that
+    decorators such as ``tenacity.retry`` and ``stamina.retry`` await it. On 3.11, decorate an ``async def`` that calls
+    the method.
     """
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
-    @cached_property
+    @resource
     def schedules(self) -> Schedules:
         """The schedules of workers."""
         return Schedules(self._sender)
@@ -61,6 +101,7 @@ class Workers:
         self, *, input: str, budget: Budget | None = None, stream: bool
     ) -> Coroutine[Any, Any, Worker] | EventStream: ...
 
+    @_coroutine_function
     def create(
         self, *, input: str, budget: Budget | None = None, stream: bool = False
     ) -> Coroutine[Any, Any, Worker] | EventStream:
@@ -85,6 +126,7 @@ class Workers:
     @overload
     def retrieve(self, worker_id: str, *, stream: bool) -> Coroutine[Any, Any, Worker] | EventStream: ...
 
+    @_coroutine_function
     def retrieve(self, worker_id: str, *, stream: bool = False) -> Coroutine[Any, Any, Worker] | EventStream:
         """Retrieve the current state of a worker.
 
@@ -112,6 +154,7 @@ class Workers:
         self, worker_id: str, *, input: str, budget: Budget | None = None, stream: bool
     ) -> Coroutine[Any, Any, Worker] | EventStream: ...
 
+    @_coroutine_function
     def continue_(
         self, worker_id: str, *, input: str, budget: Budget | None = None, stream: bool = False
     ) -> Coroutine[Any, Any, Worker] | EventStream:
@@ -144,6 +187,7 @@ class Workers:
         """
         return self._sender.stream(operations.StreamWorkerUpdates(worker_id=worker_id), resume=resume)
 
+    @_coroutine_function
     def retrieve_email(self, worker_id: str) -> Coroutine[Any, Any, str]:
         """Retrieve the e-mail address of a worker.
 
@@ -182,6 +226,7 @@ class Schedules:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
+    @_coroutine_function
     def list(self, worker_id: str) -> Coroutine[Any, Any, ScheduleListResponse]:
         """List the schedules of a worker.
 
@@ -193,6 +238,7 @@ class Schedules:
         """
         return self._sender.send(operations.ListSchedules(worker_id=worker_id))
 
+    @_coroutine_function
     def create(
         self, worker_id: str, *, input: str, when: When | Mapping[str, Any], budget: Budget | None = None
     ) -> Coroutine[Any, Any, WorkerSchedule]:
@@ -211,6 +257,7 @@ class Schedules:
         operation = operations.CreateSchedule(worker_id=worker_id, input=input, when=to_when(when), budget=budget)
         return self._sender.send(operation)
 
+    @_coroutine_function
     def cancel(self, schedule_id: str, *, worker_id: str) -> Coroutine[Any, Any, ScheduleCancelResponse]:
         """Cancel a schedule of a worker.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from urllib.parse import quote
@@ -21,7 +20,7 @@ from .codec import encode_request, to_query
 from .errors import ConfigurationError
 from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Endpoint, Headers, Request, Response
 from .operations import Operation
-from .resources import Workers
+from .resources import Workers, resource
 from .retry import RetryPolicy
 from .streams import EventStream, FileDownload
 from .transports import Transport
@@ -117,7 +116,7 @@ class Session:
         self._is_view = False
         configure_logging()
 
-    @cached_property
+    @resource
     def workers(self) -> Workers:
         """The methods for workers and their schedules."""
         return Workers(self)

@@ -57,7 +57,7 @@ def session_methods() -> dict[str, tuple[str, str]]:
     found = {}
     for path, resource in _resources(session, "session"):
         for name, method in inspect.getmembers(type(resource), inspect.isfunction):
-            for used in names & set(method.__code__.co_names):
+            for used in names & set(inspect.unwrap(method).__code__.co_names):
                 found[used] = f"{path}.{name}", f"{type(resource).__module__}.{method.__qualname__}"
     return found
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import inspect
+import sys
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
 
-from handinger_async import ConfigurationError, EventStream, FileDownload, Session, operations, resources
+from handinger_async import ConfigurationError, EventStream, FileDownload, Session, models, operations, resources
 from handinger_async._asyncio import calls
 from handinger_async.http import Headers, Request, Response
 from handinger_async.transports.memory import MemoryTransport
@@ -16,7 +18,7 @@ from .service import ok
 
 #: The public methods of the resources, each with the operation whose class its code names.
 METHODS: list[tuple[Any, type[operations.Operation[Any]]]] = [
-    (method, next(cls for cls in operations.OPERATIONS if cls.__name__ in method.__code__.co_names))
+    (method, next(cls for cls in operations.OPERATIONS if cls.__name__ in inspect.unwrap(method).__code__.co_names))
     for resource in map(vars(resources).__getitem__, resources.__all__)
     for name, method in inspect.getmembers(resource, inspect.isfunction)
     if not name.startswith("_")
@@ -62,10 +64,39 @@ async def test_json_methods_return_coroutines_and_streams_return_objects() -> No
         assert isinstance(session.workers.retrieve_file("f", worker_id="w"), FileDownload)
 
 
-async def test_forgotten_await_warns() -> None:
+async def test_warning_about_a_forgotten_await_names_the_method() -> None:
     async with Session(api_key="key", transport=MemoryTransport(not_found)) as session:
-        with pytest.warns(RuntimeWarning, match="never awaited"):
+        with pytest.warns(RuntimeWarning, match=r"'Workers\.retrieve' was never awaited"):
             session.workers.retrieve("w")
+        with pytest.warns(RuntimeWarning, match=r"'Schedules\.create' was never awaited"):
+            session.workers.schedules.create("w", input="x", when=models.DelayedWhen(1))
+
+
+def test_autospec_finds_the_methods_of_resources() -> None:
+    session = mock.create_autospec(Session, instance=True)
+    for find in (lambda: session.workers.retrieve, lambda: mock.create_autospec(Session)().workers.schedules.list):
+        method = find()
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            method("w", nonsense=1)
+    with pytest.raises(AttributeError):
+        session.workers.nonsense  # noqa: B018
+    assert Session.workers is resources.Workers
+    assert resources.Workers.schedules is resources.Schedules
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="inspect.markcoroutinefunction is new in Python 3.12")
+async def test_methods_that_give_coroutines_are_marked_as_coroutine_functions() -> None:
+    async with Session(api_key="key", transport=MemoryTransport(not_found)) as session:
+        workers, schedules = session.workers, session.workers.schedules
+        for method in (workers.create, workers.retrieve, workers.continue_, workers.retrieve_email):
+            assert inspect.iscoroutinefunction(method)
+        for method in (schedules.list, schedules.create, schedules.cancel):
+            assert inspect.iscoroutinefunction(method)
+        for method in (workers.stream_updates, workers.retrieve_file):
+            assert not inspect.iscoroutinefunction(method)
+    spec = mock.create_autospec(Session, instance=True)
+    spec.workers.retrieve.return_value = "worker"
+    assert await spec.workers.retrieve("w") == "worker"
 
 
 @pytest.mark.parametrize(
