@@ -168,7 +168,8 @@ class StreamInterruptedError(APIConnectionError):
 
     Args:
         message: The reason.
-        last_event_id: The id to resume after; ``""`` if the server sent none.
+        last_event_id: The id to resume after; ``""`` if the server sent none. Continue with
+            ``stream_updates(worker_id, last_event_id=error.last_event_id)``.
         events_seen: The number of events delivered before.
     """
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar, overload
 import attrs
 from yarl import URL
 
-from .errors import ConfigurationError, shorten
+from ._checks import DEFAULT_BASE_URL, check_base_url, key_problem
+from .errors import ConfigurationError, quoted, shorten
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "Request", "Response", "Secret"]
 
 T = TypeVar("T")
-
-DEFAULT_BASE_URL = "https://v3.handinger.com"
 
 # Media types.
 JSON = "application/json"
@@ -35,7 +34,8 @@ BINARY = "application/octet-stream"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 #: Characters that would end a header line (RFC 9110, section 5.5).
 _BREAKS = re.compile(r"[\r\n\0]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+#: Characters that HTTP clients refuse to send in a header value: control characters but tab, and lone surrogates.
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 
 
@@ -71,7 +71,8 @@ class Headers(Mapping[str, str]):
         fields: A mapping or pairs of names and values.
 
     Raises:
-        ConfigurationError: A name is not a token, or a value is not a string or contains CR, LF or NUL.
+        ConfigurationError: A name is not a token, or a value is not a string or contains CR, LF or NUL, or the fields
+            are neither a mapping nor pairs.
     """
 
     __slots__ = ("_fields",)
@@ -83,15 +84,20 @@ class Headers(Mapping[str, str]):
         own: dict[str, tuple[str, str]] = {}
         self._fields = own
         given: Any = fields
-        for name, value in given.items() if hasattr(given, "items") else given:
-            if not isinstance(name, str):
-                raise ConfigurationError(f"{shorten(repr(name))} is not a header name: it must be a string")
-            key = _key(name)
-            if value.__class__ is not str or not value.isprintable():
-                _check_value(name, value)
-            if key in own:
-                value = f"{own[key][1]}, {value}"
-            own[key] = (name, Secret(value) if key in _SENSITIVE else value)
+        try:
+            for name, value in given.items() if hasattr(given, "items") else given:
+                if not isinstance(name, str):
+                    raise ConfigurationError(f"{quoted(name)} is not a header name: it must be a string")
+                key = _key(name)
+                if value.__class__ is not str or not value.isprintable():
+                    _check_value(name, value)
+                if key in own:
+                    value = f"{own[key][1]}, {value}"
+                own[key] = (name, Secret(value) if key in _SENSITIVE else value)
+        except ConfigurationError:
+            raise
+        except (TypeError, ValueError):
+            raise ConfigurationError("header fields must be a mapping, or pairs of a name and a value") from None
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower()][1]
@@ -155,7 +161,7 @@ class Headers(Mapping[str, str]):
 def _key(name: str) -> str:
     """Return the lookup key of a header name."""
     if not _TOKEN.fullmatch(name):
-        raise ConfigurationError(f"{shorten(repr(name))} is not a header name (RFC 9110, section 5.6.2)")
+        raise ConfigurationError(f"{quoted(name)} is not a header name (RFC 9110, section 5.6.2)")
     return name.lower()
 
 
@@ -165,6 +171,11 @@ def _check_value(name: str, value: object) -> None:
         raise ConfigurationError(f"the value of header {shorten(name)} must be a string, not {type(value).__name__}")
     if _BREAKS.search(value):
         raise ConfigurationError(f"the value of header {shorten(name)} contains CR, LF or NUL")
+
+
+def is_sendable(value: str) -> bool:
+    """Return True for header values that a request can carry."""
+    return (value.isascii() and value.isprintable()) or not _UNSENDABLE.search(value)
 
 
 def is_ascii_identifier(text: str) -> bool:
@@ -262,9 +273,16 @@ class Endpoint:
     __slots__ = ("_headers", "_prefix", "base_url")
 
     def __init__(self, base_url: str | URL, api_key: str) -> None:
-        self.base_url = _check_base_url(base_url)
-        self._prefix = str(self.base_url).rstrip("/")
-        self._headers = Headers({"User-Agent": _user_agent(), "Authorization": _bearer(api_key)})
+        authorization, problem = authorize(api_key)
+        del api_key
+        if problem:
+            raise ConfigurationError(f"api_key {problem}")
+        self._set(check_base_url(base_url), authorization)
+
+    def _set(self, base_url: URL, authorization: Headers) -> None:
+        self.base_url = base_url
+        self._prefix = str(base_url).rstrip("/")
+        self._headers = Headers({"User-Agent": _user_agent()}) | authorization
 
     def prepare(self, request: Request) -> tuple[URL, Request]:
         """Return the absolute URL, and the request with credentials and ``User-Agent``.
@@ -279,18 +297,19 @@ class Endpoint:
 
         Raises:
             ConfigurationError: The request cannot be sent: the method is not a token, the target is not a
-                percent-encoded path, or a header contains a lone surrogate.
+                percent-encoded path, or a header contains a control character or a lone surrogate.
         """
-        if not (is_ascii_identifier(request.method) or _TOKEN.fullmatch(request.method)):
-            raise ConfigurationError(f"{shorten(repr(request.method))} is not an HTTP method")
-        if not _is_target(request.target):
-            raise ConfigurationError(f"{shorten(repr(request.target))} is not a percent-encoded path with a query")
+        method, target = request.method, request.target
+        if not isinstance(method, str) or not (is_ascii_identifier(method) or _TOKEN.fullmatch(method)):
+            raise ConfigurationError(f"{quoted(method)} is not an HTTP method")
+        if not isinstance(target, str) or not _is_target(target):
+            raise ConfigurationError(f"{quoted(target)} is not a percent-encoded path with a query")
         headers = self._headers | request.headers
-        for _, value in request.headers._fields.values():  # those of the endpoint are ASCII
-            if not value.isascii() and _SURROGATE.search(value):
-                raise ConfigurationError("the value of a header contains a lone surrogate")
-        url = URL(self._prefix + request.target, encoded=True)
-        return url, Request(request.method, request.target, headers, request.body)
+        for name, value in request.headers._fields.values():  # those of the endpoint are ASCII
+            if not is_sendable(value):
+                raise ConfigurationError(f"the value of header {name} contains a control character or a lone surrogate")
+        url = URL(self._prefix + target, encoded=True)
+        return url, Request(method, target, headers, request.body)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an endpoint holds an API key and cannot be pickled")
@@ -299,34 +318,17 @@ class Endpoint:
         return f"Endpoint({str(self.base_url)!r}, api_key='***')"
 
 
-def _check_base_url(base_url: object) -> URL:
-    """Return the URL as a `URL`. Error messages omit its value, which may contain a password."""
-    if not isinstance(base_url, str | URL):
-        raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
-    if not str(base_url).isprintable() or " " in str(base_url):
-        raise ConfigurationError("base_url contains white space or a control character")
-    try:
-        url = URL(base_url)
-    except ValueError:
-        raise ConfigurationError("base_url is not a URL") from None
-    if url.scheme not in ("http", "https") or not url.raw_host:
-        raise ConfigurationError(f"base_url must be an absolute http or https URL such as {DEFAULT_BASE_URL!r}")
-    if url.user is not None or url.password is not None:
-        raise ConfigurationError("base_url must not contain a user or a password: pass the key as api_key")
-    if url.query_string or url.fragment:
-        raise ConfigurationError("base_url must not have a query or a fragment")
-    return url
+def make_endpoint(base_url: URL, authorization: Headers) -> Endpoint:
+    """Return an endpoint with a base URL that was checked, and the Authorization header, which may be absent."""
+    endpoint = Endpoint.__new__(Endpoint)
+    endpoint._set(base_url, authorization)  # noqa: SLF001 - its constructor takes a key
+    return endpoint
 
 
-def _bearer(api_key: object) -> Secret:
-    """Return the value of the Authorization header. Error messages omit the key."""
-    if not isinstance(api_key, str):
-        raise ConfigurationError(f"api_key must be a string, not {type(api_key).__name__}")
-    if not api_key:
-        raise ConfigurationError("api_key is empty")
-    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise ConfigurationError("api_key contains white space, a control character or a character outside ASCII")
-    return Secret(f"Bearer {api_key}")
+def authorize(api_key: object) -> tuple[Headers, str]:
+    """Return the Authorization header and ``""``, or no header and the reason; see `key_problem`."""
+    problem = key_problem(api_key)
+    return Headers({} if problem else {"Authorization": f"Bearer {api_key}"}), problem
 
 
 def _user_agent() -> str:

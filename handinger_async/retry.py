@@ -10,7 +10,8 @@ from datetime import UTC
 
 import attrs
 
-from .errors import APIConnectionError, ConfigurationError, shorten
+from ._checks import is_number
+from .errors import APIConnectionError, ConfigurationError, quoted
 from .http import Request, Response
 
 __all__ = ["RetryPolicy", "is_idempotent", "parse_retry_after"]
@@ -50,10 +51,11 @@ class RetryPolicy:
     max_retry_after: float = 60.0
 
     def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
-            noun, kind = ("integer", int) if name == "max_retries" else ("number", int | float)
-            if not isinstance(value, kind) or isinstance(value, bool) or not value >= 0:
-                raise ConfigurationError(f"{name} must be a non-negative {noun}, not {shorten(repr(value))}")
+        for name in attrs.fields_dict(type(self)):
+            value = getattr(self, name)
+            noun = "integer" if name == "max_retries" else "number"
+            if not is_number(value) or value < 0 or (noun == "integer" and not isinstance(value, int)):
+                raise ConfigurationError(f"{name} must be a non-negative {noun}, not {quoted(value)}")
 
     def delay(
         self,
@@ -97,7 +99,7 @@ class RetryPolicy:
 
 def is_idempotent(request: Request) -> bool:
     """Return True if sending the request again cannot double its effect."""
-    return request.method in _IDEMPOTENT or "idempotency-key" in request.headers
+    return request.method in _IDEMPOTENT or bool(request.headers.get("idempotency-key", "").strip())
 
 
 def _is_retriable(request: Request, outcome: Response | APIConnectionError) -> bool:

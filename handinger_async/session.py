@@ -14,11 +14,12 @@ from yarl import URL
 
 from ._asyncio.attempts import Observer, configure_logging
 from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Pool, Settings
-from ._asyncio.options import Options, Timeouts
-from ._json import dumps
+from ._asyncio.credentials import KeySource
+from ._asyncio.options import Options, Timeouts, encode_json
+from ._checks import check_base_url
 from .codec import encode_request, to_query
-from .errors import ConfigurationError
-from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Endpoint, Headers, Request, Response
+from .errors import ConfigurationError, quoted
+from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request, Response, authorize, make_endpoint
 from .operations import Operation
 from .resources import Workers, resource
 from .retry import RetryPolicy
@@ -65,12 +66,13 @@ class Session:
     with`` or `aclose`, which closes the transport too.
 
     Args:
-        api_key: The API key; None for the environment variable HANDINGER_API_KEY.
+        api_key: The API key, or a function that returns it, plain or async, which is called before each attempt; None
+            for the environment variable HANDINGER_API_KEY.
         base_url: The URL of the service; None for the environment variable HANDINGER_BASE_URL, else the public service.
         transport: The transport; None for aiohttp.
         timeouts: The timeouts.
         retry: The retry policy.
-        headers: Sent with every request; they win over the library's own.
+        headers: Sent with every request; they win over the library's own. None leaves out the header of this name.
         observe: Called with an `Attempt` after each attempt, in the task that makes the call. Its exceptions are logged
             and do not affect the call.
         max_body_size: Maximum bytes of a response in memory, after decompression. Streams, and files that are saved or
@@ -83,33 +85,43 @@ class Session:
     def __init__(
         self,
         *,
-        api_key: str | None = None,
+        api_key: str | KeySource | None = None,
         base_url: str | URL | None = None,
         transport: Transport | None = None,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - immutable
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         observe: Observer | None = None,
         max_body_size: int = DEFAULT_MAX_BODY_SIZE,
     ) -> None:
-        _check_mappings(headers=headers)
+        key_name, url_name = "api_key", "base_url"
         if api_key is None:
+            key_name = "the environment variable HANDINGER_API_KEY, used as api_key,"
             api_key = os.environ.get("HANDINGER_API_KEY")
         if api_key is None:
             raise ConfigurationError(
                 "there is no API key: pass Session(api_key=…), or set the environment variable HANDINGER_API_KEY"
             )
-        if not isinstance(max_body_size, int) or max_body_size <= 0:
-            raise ConfigurationError(f"max_body_size must be a number of bytes above zero, not {max_body_size!r}")
+        get_key = api_key if callable(api_key) else None
+        authorization, problem = (Headers(), "") if get_key else authorize(api_key)
+        del api_key  # tracebacks may show local variables
+        if problem:
+            raise ConfigurationError(f"{key_name} {problem}")
         if base_url is None:
+            url_name = "the environment variable HANDINGER_BASE_URL, used as base_url,"
             base_url = os.environ.get("HANDINGER_BASE_URL") or DEFAULT_BASE_URL
-        endpoint = Endpoint(base_url, api_key)
+        endpoint = make_endpoint(check_base_url(base_url, url_name), authorization)
         if transport is None:
             check_environment(endpoint.base_url)
+        if not isinstance(max_body_size, int) or isinstance(max_body_size, bool) or max_body_size <= 0:
+            raise ConfigurationError(f"max_body_size must be a number of bytes above zero, not {quoted(max_body_size)}")
+        if observe is not None and not callable(observe):
+            raise ConfigurationError(f"observe must be callable, not {quoted(observe)}")
         self._settings = Settings(
-            pool=Pool(transport),
+            pool=Pool(_check_transport(transport)),
             endpoint=endpoint,
-            options=Options(timeouts=timeouts, retry=retry, headers=headers or {}),
+            get_key=get_key,
+            options=Options(timeouts=timeouts, retry=retry).extend(headers=headers),
             observe=observe,
             max_body_size=max_body_size,
         )
@@ -126,7 +138,7 @@ class Session:
         *,
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
@@ -136,9 +148,10 @@ class Session:
         Args:
             timeouts: Replaces the session's timeouts.
             retry: Replaces the session's retry policy.
-            headers: Added to the session's headers; they win.
-            query: Fields of the query; they win over the operation's.
-            body: Fields of JSON bodies; they win over the operation's.
+            headers: Added to the session's headers; they win. None leaves out the header of this name.
+            query: Fields of the query; they win over the operation's. Lists become repeated fields, None removes
+                a field.
+            body: Fields of JSON bodies; they win over the operation's. A request without a JSON object is refused.
             idempotency_key: Sent as ``Idempotency-Key``, the same with every attempt, so that a POST can be retried.
 
         Returns:
@@ -147,18 +160,13 @@ class Session:
         Raises:
             ConfigurationError: An argument is malformed.
         """
-        _check_mappings(headers=headers, query=query, body=body)
-        current = self._settings.options
-        added = Headers(headers or {})
+        options = self._settings.options.extend(headers=headers, query=query, body=body)
         if idempotency_key is not None:
-            added |= {"Idempotency-Key": idempotency_key}
-        options = Options(
-            timeouts=current.timeouts if timeouts is None else timeouts,
-            retry=current.retry if retry is None else retry,
-            headers=current.headers | added,
-            query={**current.query, **(query or {})},
-            body={**current.body, **(body or {})},
-        )
+            options = options.extend(headers={"Idempotency-Key": idempotency_key})
+        if timeouts is not None:
+            options = attrs.evolve(options, timeouts=timeouts)
+        if retry is not None:
+            options = attrs.evolve(options, retry=retry)
         view = Session.__new__(Session)
         view.__dict__.update(_settings=attrs.evolve(self._settings, options=options), _is_view=True)
         return view
@@ -198,6 +206,7 @@ class Session:
         return Exchange(result=result, response=response, attempts=call.attempts, elapsed=call.elapsed)
 
     def _call(self, operation: Operation[Any]) -> Call:
+        _check_operation(operation)
         if operation.accept == EVENT_STREAM:
             raise ConfigurationError(f"the response to this {type(operation).__name__} is a stream: use stream()")
         return Call(self._settings, encode_request(operation))
@@ -215,6 +224,7 @@ class Session:
         Raises:
             ConfigurationError: The operation cannot respond with a stream.
         """
+        _check_operation(operation)
         return EventStream(self._settings, encode_request(operation.as_stream()), resume=resume)
 
     def download(self, operation: Operation[bytes]) -> FileDownload:
@@ -229,6 +239,7 @@ class Session:
         Raises:
             ConfigurationError: The response is not a file.
         """
+        _check_operation(operation)
         if operation.accept != BINARY:
             raise ConfigurationError(f"the response to {type(operation).__name__} is not a file")
         return FileDownload(self._settings, encode_request(operation))
@@ -240,16 +251,17 @@ class Session:
         *,
         query: Mapping[str, Any] | None = None,
         json: Any = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
     ) -> Response:
         """Call an endpoint that is not an operation of this library.
 
         Args:
             method: The HTTP method.
             path: The path below the base URL, such as ``"/api/anything"``; never another host.
-            query: Fields of the query; booleans are sent as ``true`` and ``false``, None is left out.
+            query: Fields of the query, added to those of the path. Values are sent as in JSON, lists as repeated
+                fields; None is left out.
             json: The body; None for no body.
-            headers: Added to the session's headers; they win.
+            headers: Added to the session's headers; they win. None leaves out the header of this name.
 
         Returns:
             The response, with a 2xx status.
@@ -259,20 +271,19 @@ class Session:
             APIError: The call failed.
         """
         if not isinstance(method, str) or not re.fullmatch(r"[A-Za-z]+", method):
-            raise ConfigurationError(f"{method!r} is not an HTTP method")
+            raise ConfigurationError(f"{quoted(method)} is not an HTTP method")
         target = _check_target(path)
-        if query:
-            target += ("&" if "?" in target else "?") + to_query(query)
+        if query is not None and (fields := to_query(query)):
+            target += ("&" if "?" in target else "?") + fields
         own = Headers({"Accept": JSON})
         body = b""
         if json is not None:
             own |= {"Content-Type": JSON}
-            try:
-                body = dumps(json)
-            except (TypeError, ValueError) as error:
-                raise ConfigurationError(f"json cannot be encoded: {error}") from None
-        request = Request(method.upper(), target, own | (headers or {}), body)
-        return await Call(self._settings, request).fetch()
+            body = encode_json(json, "json")
+        settings = self._settings
+        if headers is not None:
+            settings = attrs.evolve(settings, options=settings.options.extend(headers=headers))
+        return await Call(settings, Request(method.upper(), target, own, body)).fetch()
 
     async def aclose(self) -> None:
         """Close the session and its transport. Idempotent; on a view of a session it does nothing."""
@@ -291,11 +302,17 @@ class Session:
         return f"<Session {self._settings.endpoint.base_url}>"
 
 
-def _check_mappings(**given: object) -> None:
-    """Refuse arguments that are neither mappings nor None. Messages omit the value, which may contain a secret."""
-    for name, value in given.items():
-        if value is not None and not isinstance(value, Mapping):
-            raise ConfigurationError(f"{name} must be a mapping, not {type(value).__name__}")
+def _check_operation(operation: object) -> None:
+    if not isinstance(operation, Operation):
+        raise ConfigurationError(f"operation must be an instance of an operation class, not {quoted(operation)}")
+
+
+def _check_transport(transport: object) -> Transport | None:
+    """Refuse objects that are not transports, with a hint for those that a transport can wrap."""
+    if transport is None or (isinstance(transport, Transport) and not isinstance(transport, type)):
+        return transport
+    hint = ": wrap a handler, MemoryTransport(…)" if callable(transport) and not isinstance(transport, type) else ""
+    raise ConfigurationError(f"transport must be a Transport, not {quoted(transport)}{hint}")
 
 
 def _check_target(path: object) -> str:

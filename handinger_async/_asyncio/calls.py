@@ -19,6 +19,7 @@ from ..operations import Operation
 from ..retry import RetryPolicy, is_idempotent
 from ..transports import StreamedResponse, Transport
 from .attempts import Attempt, Observer, logger, report
+from .credentials import KeySource, authenticate, mask_secrets
 from .options import Options
 from .timers import Timers
 
@@ -108,6 +109,7 @@ class Settings:
     Args:
         pool: The transport and the timers.
         endpoint: Base URL and API key.
+        get_key: Returns the API key for each attempt; None if the endpoint has it.
         options: The per-call options.
         observe: Called with each `Attempt`.
         max_body_size: Maximum bytes of a decompressed body that is kept in memory.
@@ -115,6 +117,7 @@ class Settings:
 
     pool: Pool
     endpoint: Endpoint
+    get_key: KeySource | None
     options: Options
     observe: Observer | None
     max_body_size: int
@@ -127,14 +130,18 @@ class Settings:
         An equal request without a body is prepared once: workers are polled, and preparing takes 3 % of a call.
         """
         if request.body:
-            return self.endpoint.prepare(self.options.apply(request))
+            return self._prepare(request)
         key = request.method, request.target
         cached = self._prepared.get(key)
         if cached is None or cached[0] != request:
             if len(self._prepared) >= _MAX_PREPARED:
                 self._prepared.clear()
-            cached = self._prepared[key] = request, *self.endpoint.prepare(self.options.apply(request))
+            cached = self._prepared[key] = request, *self._prepare(request)
         return cached[1:]
+
+    def _prepare(self, request: Request) -> tuple[URL, Request]:
+        url, prepared = self.endpoint.prepare(self.options.apply(request))
+        return url, self.options.omit(prepared)
 
 
 class Call:
@@ -149,12 +156,13 @@ class Call:
         deadline: Time of the event loop at which the call must have ended; None for no deadline, and before the start.
     """
 
-    __slots__ = ("_attempts_before", "_sent", "_started", "attempts", "deadline", "request", "settings")
+    __slots__ = ("_attempts_before", "_needs_key", "_sent", "_started", "attempts", "deadline", "request", "settings")
 
     def __init__(self, settings: Settings, request: Request) -> None:
         self.settings = settings
         self.request = request
         self._sent = request
+        self._needs_key = False
         self._started: float | None = None
         self._attempts_before = 0
         self.attempts = 0
@@ -223,7 +231,8 @@ class Call:
             raise
 
     def describe(self, error: E) -> E:
-        """Add method, path and the number of attempts to an error, and return it."""
+        """Add method, path and the number of attempts to an error, mask secrets in it, and return it."""
+        mask_secrets(error, self._sent)
         error.add_context(self.name, self.attempts)
         return error
 
@@ -272,6 +281,7 @@ class Call:
                 if response.status != 200 and _is_refused(response.status, request):
                     await self._refuse(response, start)
             except APIError as error:  # raised again in here: as a local variable of this frame, it would be in a cycle
+                self._correct(error)
                 delay = self.delay(error, retry)
                 if observed:
                     self._report(error, loop.time() - start, delay)
@@ -291,8 +301,12 @@ class Call:
 
     async def _send(self, url: URL, request: Request) -> StreamedResponse:
         """Send the request once."""
-        transport = self.settings.pool.transport()
-        return await transport.open(url, request, connect_timeout=self.settings.options.timeouts.connect)
+        settings = self.settings
+        if settings.get_key is not None and not settings.options.replaces("authorization"):
+            self._needs_key = True
+            self._sent = request = await authenticate(request, settings.get_key)
+            self._needs_key = False
+        return await settings.pool.transport().open(url, request, connect_timeout=settings.options.timeouts.connect)
 
     async def _send_and_read(self, url: URL, request: Request) -> Any:
         """Send the request once and read the response, unless it is to be refused: then return it unread."""
@@ -343,6 +357,13 @@ class Call:
         while left > 0 and (chunk := await streamed.read_chunk()):
             chunks.append(chunk[:left])
             left -= len(chunk)
+
+    def _correct(self, failure: APIError) -> None:
+        """Correct the failure of an attempt: without secrets, and not counted as sent if it had no key yet."""
+        if self._needs_key and isinstance(failure, APIConnectionError):
+            failure.request_sent = False
+        self._needs_key = False
+        mask_secrets(failure, self._sent)
 
     def _report(
         self, outcome: Response | StreamedResponse | BaseException, elapsed: float, delay: float | None

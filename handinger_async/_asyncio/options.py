@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import attrs
 
+from .._checks import is_number
 from .._json import dumps, loads
 from ..codec import to_query
-from ..errors import ConfigurationError, shorten
-from ..http import Headers, Request
+from ..errors import ConfigurationError, quoted, shorten
+from ..http import Headers, Request, is_sendable
 from ..retry import RetryPolicy
 
-__all__ = ["Options", "Timeouts"]
+__all__ = ["Options", "Timeouts", "encode_json"]
+
+#: They frame the body, which the transport does.
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
-def _seconds(timeouts: Timeouts, field: attrs.Attribute[Any], value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-        raise ConfigurationError(f"{field.name} must be a number of seconds above zero or None, not {value!r}")
+def _seconds(timeouts: Timeouts, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not (is_number(value) and value > 0):
+        raise ConfigurationError(f"{field.name} must be a number of seconds above zero or None, not {quoted(value)}")
 
 
 def _unlimited(value: Any) -> Any:
@@ -36,7 +38,7 @@ def _limit(default: float | None) -> Any:
 def _instance(cls: type) -> Any:
     def check(options: Options, field: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, cls):
-            raise ConfigurationError(f"{field.name} must be a {cls.__name__}, not {shorten(repr(value))}")
+            raise ConfigurationError(f"{field.name} must be a {cls.__name__}, not {quoted(value)}")
 
     return check
 
@@ -69,32 +71,113 @@ class Options:
         timeouts: The timeouts.
         retry: The retry policy.
         headers: Header fields; they win over all others.
+        omitted: Names, in lower case, of header fields to leave out.
         query: Query fields; they win over those of the operation.
         body: Fields of a JSON body; they win over those of the operation.
     """
 
     timeouts: Timeouts = attrs.field(validator=_instance(Timeouts))
     retry: RetryPolicy = attrs.field(validator=_instance(RetryPolicy))
-    headers: Headers = attrs.field(factory=Headers, converter=Headers)
-    query: Mapping[str, Any] = attrs.field(factory=dict, converter=dict)
-    body: Mapping[str, Any] = attrs.field(factory=dict, converter=dict)
+    headers: Headers = attrs.field(factory=Headers)
+    omitted: frozenset[str] = frozenset()
+    query: Mapping[str, Any] = attrs.field(factory=dict)
+    body: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def extend(
+        self,
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Options:
+        """Return options with further header, query and body fields, which win over these.
+
+        Args:
+            headers: Header fields; None leaves out the field of this name.
+            query: Query fields.
+            body: Fields of JSON bodies.
+
+        Raises:
+            ConfigurationError: An argument is not a mapping, or cannot be sent.
+        """
+        for argument, given in {"headers": headers, "query": query, "body": body}.items():
+            if given is not None and not isinstance(given, Mapping):  # omit the value, which may contain a secret
+                raise ConfigurationError(f"{argument} must be a mapping, not {type(given).__name__}")
+        fields = headers or {}
+        added = Headers({name: value for name, value in fields.items() if value is not None})
+        omitted = frozenset(name.lower() for name in Headers(dict.fromkeys(fields, "")) if name not in added)
+        for name, value in added.items():
+            if name.lower() in _FRAMING:
+                raise ConfigurationError(f"header {name} cannot be set: the transport sends it if there is a body")
+            if name.lower() == "idempotency-key" and not value.strip():
+                raise ConfigurationError("the idempotency key is empty")
+            if not is_sendable(value):
+                raise ConfigurationError(f"the value of header {name} contains a control character or a lone surrogate")
+        options = attrs.evolve(
+            self,
+            headers=_without(self.headers, omitted) | added,
+            omitted=(self.omitted | omitted).difference(map(str.lower, added)),
+            query={**self.query, **(query or {})},
+            body={**self.body, **(body or {})},
+        )
+        to_query(options.query)  # refuses what cannot be sent
+        encode_json(options.body, "body")
+        return options
 
     def apply(self, request: Request) -> Request:
         """Return ``request`` with these headers, query and body fields.
 
         Raises:
-            ConfigurationError: A body field cannot be encoded as JSON.
+            ConfigurationError: There are body fields, but the body of the request is not a JSON object.
         """
         if not (self.headers or self.query or self.body):
             return request
         target, body = request.target, request.body
         if self.query:
             path, _, query = target.partition("?")
-            merged = to_query(dict(parse_qsl(query, keep_blank_values=True)) | dict(self.query))
+            kept = [pair for pair in query.split("&") if pair and _name(pair) not in self.query]
+            merged = "&".join([*kept, to_query(self.query)]).strip("&")
             target = f"{path}?{merged}" if merged else path
-        if self.body and isinstance(fields := loads(body) if body else None, dict):
+        if self.body:
             try:
-                body = dumps(fields | dict(self.body))
-            except (TypeError, ValueError) as error:
-                raise ConfigurationError(f"body cannot be sent: {shorten(str(error))}") from None
+                fields = loads(body)
+            except ValueError:
+                fields = None
+            if not isinstance(fields, dict):
+                call = f"{request.method} {shorten(request.path)}"
+                raise ConfigurationError(f"body fields cannot be added to {call}: its body is not a JSON object")
+            body = encode_json(fields | dict(self.body), "body")
         return Request(request.method, target, request.headers | self.headers, body)
+
+    def replaces(self, name: str) -> bool:
+        """Return True if the header field of this name, in lower case, is given here or left out."""
+        return name in self.headers or name in self.omitted
+
+    def omit(self, request: Request) -> Request:
+        """Return a prepared request without the header fields to leave out."""
+        if not self.omitted:
+            return request
+        return Request(request.method, request.target, _without(request.headers, self.omitted), request.body)
+
+
+def _without(headers: Headers, names: frozenset[str]) -> Headers:
+    if names.isdisjoint(map(str.lower, headers)):
+        return headers
+    return Headers({name: value for name, value in headers.items() if name.lower() not in names})
+
+
+def _name(pair: str) -> str:
+    """Return the name of a field of a query."""
+    return unquote_plus(pair.partition("=")[0])
+
+
+def encode_json(value: object, name: str) -> bytes:
+    """Encode the argument ``name`` as JSON.
+
+    Raises:
+        ConfigurationError: It has no form in JSON.
+    """
+    try:
+        return dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name} cannot be encoded as JSON: {shorten(str(error))}") from None

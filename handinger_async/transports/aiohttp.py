@@ -6,22 +6,19 @@ import asyncio
 import warnings
 from functools import lru_cache
 from io import BytesIO
+from ssl import SSLContext
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
 
-from ..errors import APIConnectionError, ConfigurationError
+from ..errors import APIConnectionError, ConfigurationError, quoted
 from ..http import Headers, Request
 from . import StreamedResponse
 from ._aiohttp_errors import FAILURES, adapt_error, send_once
 from ._aiohttp_responses import adapt_response
 from ._aiohttp_sessions import DEFAULT_HEADERS, LoopState
 from ._proxies import Proxy, check_environment, parse_proxy, proxy_from_environment
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
 
 __all__ = ["AiohttpTransport"]
 
@@ -31,8 +28,6 @@ MAX_FIELD_SIZE = 2**16
 MAX_FIELDS = 2**10
 
 #: aiohttp would add a content type to a POST without a body.
-_NO_CONTENT_TYPE = frozenset({"Content-Type"})
-
 
 class AiohttpTransport:
     """Sends requests with aiohttp.
@@ -58,8 +53,8 @@ class AiohttpTransport:
             the API key with its credentials.)
 
     Raises:
-        ConfigurationError: ``limit`` is given together with ``session``, or ``limit`` or ``proxy`` is invalid, or the
-            proxies in the environment are unusable for all servers.
+        ConfigurationError: ``limit`` is given together with ``session``, or an argument is invalid, or the proxies in
+            the environment are unusable for all servers.
     """
 
     def __init__(
@@ -75,7 +70,11 @@ class AiohttpTransport:
         if session is not None and limit is not None:
             raise ConfigurationError("limit cannot be combined with session: set it on the session's connector")
         if limit is not None and (not isinstance(limit, int) or limit < 0):
-            raise ConfigurationError(f"limit must be a non-negative integer, not {limit!r}")
+            raise ConfigurationError(f"limit must be a non-negative integer, not {quoted(limit)}")
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise ConfigurationError(f"session must be an aiohttp.ClientSession, not {quoted(session)}")
+        if not isinstance(ssl, bool | SSLContext | aiohttp.Fingerprint):
+            raise ConfigurationError(f"ssl must be an SSLContext, True or False, not {quoted(ssl)}")
         self._user_session = session
         self._limit = DEFAULT_CONNECTION_LIMIT if limit is None else limit
         self._ssl = ssl
@@ -120,7 +119,7 @@ class AiohttpTransport:
                 request.method,
                 url,
                 headers=fields,
-                skip_auto_headers=None if request.body or request.method == "GET" else _NO_CONTENT_TYPE,
+                skip_auto_headers=_absent_defaults(request.method, headers),
                 data=BytesIO(request.body) if request.body else None,  # aiohttp warns about large bytes
                 allow_redirects=False,
                 auto_decompress=False,  # aiohttp does not detect truncated gzip bodies
@@ -191,6 +190,13 @@ class AiohttpTransport:
             return proxy
 
 
+def _absent_defaults(method: str, headers: Headers) -> list[str] | None:
+    """Return the header fields that aiohttp is not to make up; None if it would not."""
+    if method == "GET" and "user-agent" in headers and "accept" in headers:
+        return None
+    return [name for name in ("Accept", "Content-Type", "User-Agent") if name not in headers]
+
+
 @lru_cache(8)
 def _connect_timeout(seconds: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=seconds)
@@ -206,7 +212,7 @@ def _fit(
     if theirs is None:
         return fields, None
     middlewares = (*theirs, send_once)
-    if session.trust_env or session.auth is not None:
+    if "Authorization" in headers and (session.trust_env or session.auth is not None):
         # A .netrc or the session's auth would replace the API key or conflict with it, so add it last.
         middlewares += (_authorize(headers["Authorization"]),)
         fields = {name: value for name, value in fields.items() if name.lower() != "authorization"}

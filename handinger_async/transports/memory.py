@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import attrs
 from yarl import URL
 
-from ..errors import APIConnectionError
+from ..errors import APIConnectionError, ConfigurationError, quoted
 from ..http import Headers, Request, Response
 from . import StreamedResponse
 
@@ -62,9 +62,14 @@ class MemoryTransport:
             `StreamingResponse`, an iterable or async iterable of chunks (with status 200 and the content type that the
             request accepts), or an awaitable of one of these. An APIConnectionError raised by the handler counts as a
             network error; any other exception counts as a bug in the handler and propagates unchanged.
+
+    Raises:
+        ConfigurationError: ``handler`` is not callable.
     """
 
     def __init__(self, handler: Handler) -> None:
+        if not callable(handler):
+            raise ConfigurationError(f"handler must be callable, not {quoted(handler)}")
         self._handler = handler
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _InProgress] = WeakKeyDictionary()
         self._closed = False

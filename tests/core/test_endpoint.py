@@ -60,6 +60,9 @@ def test_target_is_appended_to_the_base_url(base_url: str | URL, url: str) -> No
         "https://exa\tmple.com",
         "https://example.com\\@other.example",
         "https://example.com/\ud800",
+        "http://a..b",
+        "http://.example.com",
+        f"http://{'a' * 64}.example.com",
         None,
         b"https://example.com",
         7,
@@ -174,11 +177,32 @@ def test_method_that_is_no_token_is_refused(method: str) -> None:
         Endpoint("https://example.com", "key").prepare(Request(method, "/a"))
 
 
-def test_lone_surrogate_in_a_request_header_is_refused() -> None:
-    """A response may contain one, where a server sends bytes that are not UTF-8; a request may not."""
-    headers = Headers({"X-Name": "\udcff"})
-    with pytest.raises(ConfigurationError, match="surrogate"):
+@pytest.mark.parametrize("value", ["\udcff", "a\x01", "\x1f", "\x7f", "\x0b"])
+def test_unsendable_value_of_a_request_header_is_refused(value: str) -> None:
+    """A response may contain it, where a server sends bytes that are not UTF-8; a request may not."""
+    headers = Headers({"X-Name": value})
+    with pytest.raises(ConfigurationError, match="X-Name contains a control character or a lone surrogate"):
         Endpoint("https://example.com", "key").prepare(Request("GET", "/a", headers))
+
+
+@pytest.mark.parametrize("value", ["a\tb", "é", "\x80", "日本", " "])
+def test_other_values_of_a_request_header_are_kept(value: str) -> None:
+    _, sent = Endpoint("https://example.com", "key").prepare(Request("GET", "/a", {"X-Name": value}))
+    assert sent.headers["x-name"] == value
+
+
+@pytest.mark.parametrize("request_", [Request(5, "/a"), Request("GET", None), Request(b"GET", "/a")])  # type: ignore[arg-type]
+def test_request_of_other_types_is_refused(request_: Request) -> None:
+    with pytest.raises(ConfigurationError):
+        Endpoint("https://example.com", "key").prepare(request_)
+
+
+@pytest.mark.parametrize("fields", [5, "abc", ["ab", "c"], [("a",)], [("a", "b", "c")], object()])
+def test_header_fields_must_be_a_mapping_or_pairs(fields: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        Headers(fields)
+    with pytest.raises(ConfigurationError):
+        Request("GET", "/", fields)
 
 
 @given(st.text())

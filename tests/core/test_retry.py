@@ -87,6 +87,8 @@ def test_method_and_outcome_decide_whether_a_request_is_retried(
         (Request("POST", "/", {"idempotency-KEY": "k1"}), idempotent),
         (Request("PATCH", "/", KEY), idempotent),
         (Request("POST", "/"), post),
+        (Request("POST", "/", {"Idempotency-Key": ""}), post),
+        (Request("POST", "/", {"Idempotency-Key": " \t"}), post),
         (Request("PATCH", "/"), post),
         (Request("ANYTHING", "/"), post),
     ]:

@@ -100,7 +100,7 @@ class Service:
     def session(self, **options: Any) -> Session:
         """Return a session with this service."""
         options.setdefault("observe", self.attempts.append)
-        return Session(api_key="key", transport=MemoryTransport(self), **options)
+        return Session(**{"api_key": "key", "transport": MemoryTransport(self), **options})
 
 
 def json_response(value: Any, status: int = 200, **headers: str) -> Response:

@@ -4,22 +4,38 @@ import asyncio
 import copy
 import gc
 import io
+import json
 import logging
 import pickle
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 import pytest
 
-from handinger_async import APIError, Attempt, ConfigurationError, HandingerError, RetryPolicy, Session, Timeouts
+from handinger_async import (
+    APIConnectionError,
+    APIError,
+    Attempt,
+    ConfigurationError,
+    HandingerError,
+    RetryPolicy,
+    Session,
+    StreamInterruptedError,
+    Timeouts,
+)
+from handinger_async.http import Endpoint, Request, Response
 from handinger_async.operations import CreateWorker, RetrieveWorker
 from handinger_async.transports.aiohttp import AiohttpTransport
+from handinger_async.transports.memory import MemoryTransport, StreamingResponse
 
 from .wire import Clock, ObservedTransport, WireRequest, chunked, forever, reset, response, wire_server
 
+SSE = "text/event-stream"
 KEY = "sk-canary-1234567890"
 PROMPT = "prompt-canary: the user's input"
 OUTPUT = "output-canary: the worker's output"
@@ -153,6 +169,131 @@ async def test_no_cancellation_shows_the_key(clock: Clock) -> None:
             assert not isinstance(caught.value, APIError)
             assert KEY not in shown(caught.value)
         assert len(server.requests) == len(CALLS)
+
+
+async def test_no_cancelled_connect_shows_the_key(clock: Clock) -> None:
+    """The server accepts the connection, and is silent in the TLS handshake."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clock.advance(40)
+        await reader.read()  # the end, when the client gives up
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        session = Session(api_key=KEY, base_url=url, timeouts=Timeouts(connect=None))
+        async with session:
+            for call in CALLS:
+                with pytest.raises(TimeoutError) as caught:
+                    async with asyncio.timeout(30):
+                        await call(session)
+                assert not isinstance(caught.value, APIError)
+                assert KEY not in shown(caught.value)
+
+
+@pytest.mark.parametrize("source", ["argument", "environment", "function", "endpoint"])
+async def test_refused_key_is_in_no_local_variable_of_ours(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = f"{KEY}\n"
+
+    async def refuse() -> None:
+        if source == "environment":
+            monkeypatch.setenv("HANDINGER_API_KEY", key)
+            Session()
+        elif source == "argument":
+            Session(api_key=key)
+        elif source == "endpoint":
+            Endpoint("https://example.com", key)
+        else:
+            await Session(api_key=lambda: key, transport=MemoryTransport(Response)).request("GET", "/x")
+
+    with pytest.raises(ConfigurationError, match="api_key") as caught:
+        await refuse()
+    check_locals(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "http://a..b"},
+        {"headers": {"X": "\n"}},
+        {"timeouts": 5},
+        {"transport": 5},
+        {"max_body_size": 0},
+        {"observe": 5},
+    ],
+)
+def test_good_key_is_in_no_local_variable_when_another_argument_is_refused(options: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Session(api_key=KEY, **options)
+    check_locals(caught.value)
+
+
+def check_locals(error: BaseException) -> None:
+    """Check that no frame of the library has the key, not even in a string with a masked ``repr``."""
+    frame = error.__traceback__
+    while frame is not None:
+        if "handinger_async" in frame.tb_frame.f_globals["__name__"]:
+            for name, value in frame.tb_frame.f_locals.items():
+                with suppress(AttributeError):  # half made
+                    assert KEY not in str(value) + repr(value), name
+        frame = frame.tb_next
+
+
+# Echoes ###############################################################################################################
+
+ECHOED = 'sk-echo/+"1234567890'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"error": {"message": f"no: Bearer {ECHOED}!", "code": ECHOED}}),
+        json.dumps({"message": "x" * 790 + ECHOED}),
+        f"Authorization: Bearer {ECHOED}",
+        f"GET /?key={quote(ECHOED, safe='')}",
+        f"GET /?key={quote(ECHOED, safe='').lower()}",
+        ECHOED.replace("/", "\\/").replace("+", "\\u002b"),
+        ECHOED.replace('"', "&quot;").replace("+", "&#43;"),
+        " " * 990 + ECHOED,
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("rotates", [False, True])
+async def test_no_error_shows_the_key_that_a_server_echoes(body: str, status: int, rotates: bool) -> None:
+    attempts: list[Attempt] = []
+    error: Any
+    headers = {"Content-Type": "text/plain", "X-Request-Id": f"r {ECHOED}", "X-Echo": ECHOED}
+    transport = MemoryTransport(lambda request: Response(status, headers, body.encode()))
+    options: dict[str, Any] = {"retry": RetryPolicy(max_retries=1, initial_delay=0), "observe": attempts.append}
+    async with Session(api_key=(lambda: ECHOED) if rotates else ECHOED, transport=transport, **options) as session:
+        with pytest.raises(APIError) as caught:
+            await session.workers.retrieve("w")
+    for error in [caught.value, *(attempt.error for attempt in attempts if attempt.error)]:
+        text = f"{error} {error!r} {error.message} {error.args} {getattr(error, 'code', '')} {error.response!r}"
+        assert ECHOED[:8] not in text
+        assert "***" in text
+    assert ECHOED[:8] not in "".join(str(attempt) for attempt in attempts if attempt.error)
+
+
+async def test_no_interrupted_stream_shows_the_key_that_a_server_echoes() -> None:
+    async def chunks(request: Request) -> AsyncIterator[bytes]:
+        yield b"data: a\n\n"
+        raise APIConnectionError(f"malformed chunk {request.headers['authorization']}")
+
+    transport = MemoryTransport(lambda request: StreamingResponse(200, {"Content-Type": SSE}, chunks(request)))
+    async with Session(api_key=KEY, transport=transport) as session:
+        with pytest.raises(StreamInterruptedError) as caught:
+            await collect(session)
+    assert KEY not in shown(caught.value)
+    assert "malformed chunk Bearer ***" in shown(caught.value)
+
+
+async def test_words_of_a_message_are_not_taken_for_a_short_key() -> None:
+    transport = MemoryTransport(lambda request: Response(400, {}, b"the key is wrong"))
+    async with Session(api_key="key", transport=transport) as session:
+        with pytest.raises(APIError, match="the key is wrong"):
+            await session.workers.retrieve("w")
 
 
 async def test_no_repr_shows_the_key() -> None:

@@ -98,6 +98,10 @@ async def schedules(session: Session) -> None:
                 assert_type(schedule.next_run_at, datetime)
             case UnknownWorkerSchedule():
                 assert_type(schedule.raw, dict[str, Any])
+        assert_type(schedule.id, str)
+        assert_type(schedule.input, str | None)
+        assert_type(schedule.next_run_at, datetime | None)
+        await plans.cancel(schedule.id, worker_id="w")
 
 
 async def session_itself(session: Session) -> None:
@@ -120,6 +124,8 @@ async def session_itself(session: Session) -> None:
         idempotency_key="once",
     )
     assert_type(view, Session)
+    session.with_options(headers={"User-Agent": None, "A": "b"})
+    await session.request("GET", "/api/x", query={"a": [1, "b"]}, headers={"Accept": None})
     try:
         worker = await view.workers.retrieve("w")
     except APIStatusError as error:
@@ -173,6 +179,12 @@ async def transports(given: aiohttp.ClientSession) -> None:
     await check_transport(lambda handler: MemoryTransport(handler))
     async with serve(FakeHandinger()) as url:
         Session(base_url=url)
+
+    async def get_key() -> str:
+        return "key"
+
+    Session(api_key=get_key, headers={"User-Agent": None})
+    Session(api_key=lambda: "key")
 
 
 def type_errors(session: Session, worker: Worker) -> None:

@@ -1,0 +1,388 @@
+"""Options of a session, a view or a call: sent as meant, or refused before anything is sent."""
+
+import asyncio
+import math
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handinger_async import ConfigurationError, RetryPolicy, Session, Timeouts, operations
+from handinger_async.http import Request, Response
+from handinger_async.testing import FakeHandinger
+from handinger_async.testing.virtual_time import run
+from handinger_async.transports.aiohttp import AiohttpTransport
+from handinger_async.transports.memory import MemoryTransport
+
+from .. import run_readme
+from .service import Service, json_response, ok
+from .wire import WireRequest, response, wire_server
+
+GUIDE = Path(__file__).parents[2] / "docs" / "howto" / "options.rst"
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def deep() -> Any:
+    value: Any = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+async def sent(session: Session, service: Service, *args: Any, **options: Any) -> Request:
+    """Return the request that `Session.request` sends."""
+    await session.request(*args, **options)
+    return service.requests[-1]
+
+
+# Query and body #######################################################################################################
+
+
+async def test_query_of_a_call_and_of_a_view_have_the_same_form() -> None:
+    query = {"tag": ["a", "b"], "on": True, "since": datetime(2030, 1, 2, tzinfo=UTC), "colour": Colour.RED, "no": None}
+    service = Service(ok)
+    async with service.session() as session:
+        await session.request("GET", "/x", query=query)
+        await session.with_options(query=query).request("GET", "/x")
+        await session.with_options(query=query).workers.retrieve("w")
+    first, second, third = (request.target.partition("?")[2] for request in service.requests)
+    assert first == "tag=a&tag=b&on=true&since=2030-01-02T00%3A00%3A00%2B00%3A00&colour=red"
+    assert first == second == third
+
+
+async def test_fields_of_the_path_survive_unless_they_are_replaced() -> None:
+    service = Service(ok)
+    async with service.session() as session:
+        view = session.with_options(query={"b": 2, "c": None})
+        assert (await sent(view, service, "GET", "/x?a=1&a=2&d=%2B")).target == "/x?a=1&a=2&d=%2B&b=2"
+        assert (await sent(view, service, "GET", "/x?b=0&a=1&b=1&c=1")).target == "/x?a=1&b=2"
+        assert (await sent(session, service, "GET", "/x?a=1", query={"a": 2})).target == "/x?a=1&a=2"
+        assert (await sent(session, service, "GET", "/x", query={"a": None})).target == "/x"
+        assert (await sent(view.with_options(query={"b": None}), service, "GET", "/x?c=1")).target == "/x"
+
+
+@pytest.mark.parametrize("value", [{"b": 1}, object(), math.nan, pytest.param(10**5000, id="huge"), Unprintable()])
+async def test_query_that_cannot_be_sent_is_refused_at_once(value: Any) -> None:
+    service = Service(ok)
+    async with service.session() as session:
+        with pytest.raises(ConfigurationError, match="query field 'a'"):
+            session.with_options(query={"a": value})
+        with pytest.raises(ConfigurationError, match="query field 'a'"):
+            await session.request("GET", "/x", query={"a": value})
+    assert not service.requests
+
+
+async def test_body_fields_need_a_json_object() -> None:
+    service = Service(ok)
+    async with service.session() as session:
+        view = session.with_options(body={"a": 1})
+        assert (await sent(view, service, "POST", "/x", json={"a": 0, "b": 2})).body == b'{"a":1,"b":2}'
+        for options in ({}, {"json": [1]}, {"json": "text"}):
+            with pytest.raises(ConfigurationError, match="body fields cannot be added to POST /x"):
+                await view.request("POST", "/x", **options)
+        with pytest.raises(ConfigurationError, match="body fields cannot be added to GET /api/workers/w"):
+            await view.workers.retrieve("w")
+        for value in (object(), math.nan, deep()):
+            with pytest.raises(ConfigurationError, match="body cannot be encoded as JSON"):
+                session.with_options(body={"a": value})
+            with pytest.raises(ConfigurationError, match="json cannot be encoded as JSON"):
+                await session.request("POST", "/x", json={"a": value})
+    assert len(service.requests) == 1
+
+
+# Headers ##############################################################################################################
+
+
+async def test_none_leaves_out_a_header() -> None:
+    names = ["User-Agent", "Authorization", "Accept", "Content-Type", "X-Own"]
+    service = Service(ok)
+    async with service.session(headers={"X-Own": "1"}) as session:
+        for name in names:
+            none = {name.lower(): None}
+            view = session.with_options(headers=none)
+            for request in (
+                await sent(session, service, "POST", "/x", json={}, headers=none),
+                await sent(view, service, "POST", "/x", json={}),
+                await sent(view.with_options(headers={"X-Other": "1"}), service, "POST", "/x", json={}),
+            ):
+                assert set(names) - set(request.headers) == {name}
+            again = view.with_options(headers={name: "again"})
+            assert (await sent(again, service, "POST", "/x")).headers[name] == "again"
+            assert (await sent(view, service, "POST", "/x", headers={name: "call"})).headers[name] == "call"
+        await view.workers.retrieve("w")
+    async with service.session(headers={"User-Agent": None}) as session:
+        assert "user-agent" not in (await sent(session, service, "GET", "/x")).headers
+
+
+async def test_headers_of_a_call_win_over_those_of_the_session() -> None:
+    service = Service(ok)
+    async with service.session(headers={"X-Own": "session", "Accept": "text/plain"}) as session:
+        request = await sent(session, service, "GET", "/x", headers={"x-own": "call"})
+    assert request.headers["x-own"] == "call"
+    assert request.headers["accept"] == "text/plain"
+
+
+async def test_left_out_headers_are_not_made_up_on_the_wire() -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(b"{}"))
+
+    names = ("User-Agent", "Accept", "Content-Type")
+    async with wire_server(reply) as server:
+        async with Session(api_key="key", base_url=server.url, headers=dict.fromkeys(names)) as session:
+            await session.request("POST", "/x", json={})
+        async with Session(api_key="key", base_url=server.url) as session:
+            await session.request("POST", "/x")
+            await session.request("GET", "/x", headers={"Accept": None})
+    without, no_body, no_accept = server.requests
+    for name in names:
+        assert not without.header(name)
+    assert not no_body.header("content-type")
+    assert not no_accept.header("accept")
+    assert no_accept.header("user-agent")
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ("abc", "headers must be a mapping, not str"),
+        ([("a", "b")], "headers must be a mapping, not list"),
+        ({"Transfer-Encoding": "chunked"}, "header Transfer-Encoding cannot be set"),
+        ({"content-LENGTH": "5"}, "header content-LENGTH cannot be set"),
+        ({"Idempotency-Key": ""}, "the idempotency key is empty"),
+        ({"idempotency-key": " \t"}, "the idempotency key is empty"),
+        ({"X-A": "a\x01b"}, "header X-A contains a control character"),
+        ({"X-A": "\x7f"}, "header X-A contains a control character"),
+        ({"X-A": "\ud800"}, "or a lone surrogate"),
+        ({"X-A": 5}, "header X-A must be a string, not int"),
+        ({"X A": "5"}, "'X A' is not a header name"),
+        ({"X A": None}, "'X A' is not a header name"),
+        ({5: None}, "5 is not a header name"),
+        ({Unprintable(): "a"}, "this Unprintable is not a header name"),
+    ],
+)
+async def test_header_that_cannot_be_sent_is_refused_at_once(headers: Any, words: str) -> None:
+    service = Service(ok)
+    async with service.session() as session:
+        for make in (lambda: service.session(headers=headers), lambda: session.with_options(headers=headers)):
+            with pytest.raises(ConfigurationError) as caught:
+                make()
+            assert words in str(caught.value)
+        with pytest.raises(ConfigurationError) as caught:
+            await session.request("POST", "/x", headers=headers)
+        assert words in str(caught.value)
+    assert not service.requests
+
+
+@pytest.mark.parametrize("key", ["", " ", "\t", "a\x01", "a\nb", "\ud800", 5])
+def test_idempotency_key_that_cannot_be_sent_is_refused(key: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"(?i)idempotency.key"):
+        Service(ok).session().with_options(idempotency_key=key)
+
+
+# Timeouts #############################################################################################################
+
+
+@pytest.mark.parametrize("name", ["connect", "attempt", "idle", "deadline"])
+def test_huge_timeout_works_or_is_refused(name: str) -> None:
+    for value in (10**400, 10**5000):
+        with pytest.raises(ConfigurationError, match=f"{name} must be a number of seconds"):
+            Timeouts(**{name: value})
+
+    async def use(seconds: float) -> None:
+        async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+            writer.write(response(b"{}"))
+
+        limit = Timeouts(**{name: seconds})
+        async with wire_server(reply) as server, Session(api_key="key", base_url=server.url, timeouts=limit) as session:
+            await session.request("GET", "/x")
+
+    for seconds in (1e300, 1.7e308, 10**300):
+        asyncio.run(use(seconds))
+
+
+@pytest.mark.parametrize("name", ["initial_delay", "max_delay", "max_retry_after"])
+def test_huge_delay_is_refused(name: str) -> None:
+    for value in (10**400, 10**5000):
+        with pytest.raises(ConfigurationError, match=f"{name} must be a non-negative number"):
+            RetryPolicy(**{name: value})
+
+
+# Messages #############################################################################################################
+
+
+@pytest.mark.parametrize("source", ["argument", "environment"])
+def test_message_names_the_source_of_a_bad_key_or_url(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def session(**given: str) -> Session:
+        if source == "argument":
+            return Session(**{"api_key": "key", **given})  # type: ignore[arg-type]
+        for name, value in {"api_key": "key", **given}.items():
+            monkeypatch.setenv(f"HANDINGER_{name.upper()}", value)
+        return Session()
+
+    for name, value in {"api_key": "a b", "base_url": "http://a..b"}.items():
+        with pytest.raises(ConfigurationError) as caught:
+            session(**{name: value})
+        named = f"the environment variable HANDINGER_{name.upper()}, used as {name}, "
+        assert str(caught.value).startswith(named if source == "environment" else f"{name} ")
+    with pytest.raises(ConfigurationError, match=r"api_key.* is empty"):
+        session(api_key="")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"transport": FakeHandinger()}, "wrap a handler, MemoryTransport(…)"),
+        ({"transport": lambda request: Response(200)}, "wrap a handler, MemoryTransport(…)"),
+        ({"transport": AiohttpTransport}, "transport must be a Transport, not <class"),
+        ({"transport": 5}, "transport must be a Transport, not 5"),
+        ({"observe": 5}, "observe must be callable, not 5"),
+        ({"max_body_size": True}, "max_body_size must be a number of bytes above zero, not True"),
+        ({"max_body_size": -(10**5000)}, "not this int"),
+        ({"timeouts": 5}, "timeouts must be a Timeouts, not 5"),
+        ({"retry": Unprintable()}, "retry must be a RetryPolicy, not this Unprintable"),
+        ({"base_url": "http://a..b"}, "base_url has a host name with an empty or a too long label"),
+        ({"base_url": f"http://{'a' * 64}.b"}, "base_url has a host name with an empty or a too long label"),
+    ],
+)
+def test_wrong_argument_of_a_session_is_refused_with_a_hint(options: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Session(**{"api_key": "key", **options})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: MemoryTransport(5), "handler must be callable, not 5"),  # type: ignore[arg-type]
+        (lambda: AiohttpTransport(5), "session must be an aiohttp.ClientSession, not 5"),  # type: ignore[arg-type]
+        (lambda: AiohttpTransport(ssl=5), "ssl must be an SSLContext, True or False, not 5"),  # type: ignore[arg-type]
+        (lambda: AiohttpTransport(limit=-(10**5000)), "limit must be a non-negative integer, not this int"),
+    ],
+)
+def test_wrong_argument_of_a_transport_is_refused(make: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert words in str(caught.value)
+
+
+async def test_model_in_place_of_an_id_is_refused_with_a_hint() -> None:
+    async with Service(ok).session() as session:
+        worker = await session.workers.retrieve("w")
+        with pytest.raises(ConfigurationError, match=r"worker_id must be a string, not Worker: pass its \.id"):
+            session.workers.retrieve(worker)  # type: ignore[call-overload]
+        with pytest.raises(ConfigurationError, match=r"input must be a string, not Worker$"):
+            session.workers.create(input=worker)  # type: ignore[call-overload]
+        for operation in (None, "retrieve", operations.RetrieveWorker):
+            for send in (session.send, session.exchange):
+                with pytest.raises(ConfigurationError, match="operation must be an instance"):
+                    await send(operation)  # type: ignore[arg-type]
+            for send in (session.stream, session.download):
+                with pytest.raises(ConfigurationError, match="operation must be an instance"):
+                    send(operation)  # type: ignore[operator]
+
+
+# Keys that rotate #####################################################################################################
+
+
+async def test_function_is_asked_for_the_key_before_each_attempt() -> None:
+    keys = iter(f"key-{number}" for number in range(100))
+
+    async def slowly() -> str:
+        await asyncio.sleep(0)
+        return next(keys)
+
+    for get_key in (lambda: next(keys), slowly):
+        service = Service(Response(503), Response(503), ok)
+        async with service.session(api_key=get_key, retry=RetryPolicy(initial_delay=0)) as session:
+            await session.workers.retrieve("w")
+            await session.workers.retrieve("w")
+            await session.with_options(headers={"X-A": "b"}).request("POST", "/x", json={})
+        seen = [request.headers["authorization"] for request in service.requests]
+        assert len(seen) == 5
+        assert len(set(seen)) == 5
+        assert "key-" not in repr(service.requests)
+    assert next(keys) == "key-10"
+
+
+async def test_function_is_not_asked_if_the_header_is_given_or_left_out() -> None:
+    def fail() -> str:
+        raise AssertionError("asked")
+
+    service = Service(ok)
+    async with service.session(api_key=fail) as session:
+        await session.request("GET", "/x", headers={"authorization": "Basic x"})
+        await session.with_options(headers={"Authorization": None}).request("GET", "/x")
+    assert [request.headers.get("authorization") for request in service.requests] == ["Basic x", None]
+
+
+async def test_exception_of_the_key_function_is_raised_unchanged() -> None:
+    error = LookupError("the vault is locked")
+
+    def fail() -> str:
+        raise error
+
+    service = Service(ok)
+    async with service.session(api_key=fail) as session:
+        for call in (session.workers.retrieve("w"), session.workers.retrieve_file("f", worker_id="w").read()):
+            with pytest.raises(LookupError) as caught:
+                await call
+            assert caught.value is error
+    assert not service.requests
+    assert [attempt.error for attempt in service.attempts] == [error, error]
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\n", None, 5, b"key"])
+async def test_key_from_a_function_is_checked(key: Any) -> None:
+    service = Service(ok)
+    async with service.session(api_key=lambda: key) as session:
+        with pytest.raises(ConfigurationError, match="the result of the function api_key"):
+            await session.workers.retrieve("w")
+    assert not service.requests
+
+
+def test_function_that_hangs_counts_as_an_attempt_that_sent_nothing() -> None:
+    service = Service(ok)
+    asked = 0
+
+    async def get_key() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.sleep(1000)
+        return "key"
+
+    async def main() -> None:
+        async with service.session(api_key=get_key, timeouts=Timeouts(attempt=10)) as session:
+            await session.workers.create(input="x")
+
+    run(main())
+    assert (asked, len(service.requests)) == (2, 1)
+    assert [attempt.request_sent for attempt in service.attempts] == [False, True]
+
+
+async def test_rejected_key_is_not_retried() -> None:
+    service = Service(json_response({"message": "expired"}, 401), ok)
+    async with service.session(api_key=lambda: "key") as session:
+        with pytest.raises(Exception, match="expired"):
+            await session.workers.retrieve("w")
+    assert len(service.requests) == 1
+
+
+# The guide ############################################################################################################
+
+
+async def test_guide_works_as_written() -> None:
+    names = await run_readme.run(GUIDE.read_text(encoding="utf-8"), GUIDE.name)
+    request = names["session"].with_options(query=names["query"])._settings.options.apply(Request("GET", "/x"))
+    assert request.target == "/x?tag=a&tag=b&since=2030-01-02T00%3A00%3A00%2B00%3A00&draft=true"
+    assert request.target.partition("?")[2] in GUIDE.read_text(encoding="utf-8")
