@@ -90,7 +90,7 @@ def test_bad_keys_and_unreachable_services_are_errors_of_one_line(
     monkeypatch.setenv("HANDINGER_API_KEY", "se cret")
     assert cli.main(["x"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: api_key contains white space")
+    assert line.startswith("error: the environment variable HANDINGER_API_KEY, used as api_key, contains white space")
     assert "cret" not in line
 
     def refuse(request: Request) -> Any:
