@@ -13,9 +13,10 @@ import attrs
 from yarl import URL
 
 from ._asyncio.attempts import Observer, configure_logging
-from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Pool, Settings
+from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Settings
 from ._asyncio.credentials import KeySource
 from ._asyncio.options import Options, Timeouts, encode_json
+from ._asyncio.pool import Pool
 from ._checks import check_base_url
 from .codec import encode_request, to_query
 from .errors import ConfigurationError, quoted

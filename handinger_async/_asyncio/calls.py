@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from logging import INFO
-from threading import Lock
 from typing import Any, TypeVar
 
 import attrs
@@ -17,13 +16,13 @@ from ..errors import APIConnectionError, APIError, APIResponseValidationError, A
 from ..http import Endpoint, Request, Response
 from ..operations import Operation
 from ..retry import RetryPolicy, is_idempotent
-from ..transports import StreamedResponse, Transport
+from ..transports import StreamedResponse
 from .attempts import Attempt, Observer, logger, report
 from .credentials import KeySource, authenticate, mask_secrets
 from .options import Options
-from .timers import Timers
+from .pool import Pool
 
-__all__ = ["DEFAULT_MAX_BODY_SIZE", "Call", "Pool", "Settings"]
+__all__ = ["DEFAULT_MAX_BODY_SIZE", "Call", "Settings"]
 
 R = TypeVar("R")
 E = TypeVar("E", bound=APIError)
@@ -36,70 +35,6 @@ DEFAULT_MAX_BODY_SIZE = 64 * 2**20
 _MAX_PREPARED = 256
 #: Bytes of an error body that are read.
 _MAX_ERROR_BODY = 2**20
-
-
-class Pool:
-    """The transport, the timers and the pauses that a session shares with its views. Usable in several threads.
-
-    Args:
-        transport: The transport; None to create an aiohttp transport when it is first needed.
-    """
-
-    def __init__(self, transport: Transport | None) -> None:
-        self._transport = transport
-        self._lock = Lock()
-        self._pauses: set[asyncio.Future[None]] = set()
-        self.timers = Timers()
-        self.closed = False
-
-    def transport(self) -> Transport:
-        """Return the transport.
-
-        Raises:
-            ConfigurationError: The session is closed.
-        """
-        if self._transport is None:
-            from ..transports.aiohttp import AiohttpTransport  # here, since aiohttp is slow to import
-
-            with self._lock:
-                if self._transport is None:
-                    self._transport = AiohttpTransport()
-        if self.closed:
-            raise ConfigurationError("the session is closed")
-        return self._transport
-
-    async def pause(self, delay: float) -> bool:
-        """Wait ``delay`` seconds, or until the session is closed.
-
-        Returns:
-            True if the session is still open.
-        """
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(delay, _wake, waiter)
-        self._pauses.add(waiter)
-        try:
-            if not self.closed:
-                await waiter
-        finally:
-            self._pauses.discard(waiter)
-            timer.cancel()
-        return not self.closed
-
-    async def aclose(self) -> None:
-        """End the pauses and close the transport. Idempotent."""
-        self.closed = True
-        for waiter in list(self._pauses):
-            with suppress(RuntimeError):  # its event loop is closed
-                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
-        self.timers.close()
-        if self._transport is not None:
-            await self._transport.aclose()
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 @attrs.frozen(kw_only=True)

@@ -27,7 +27,6 @@ DEFAULT_CONNECTION_LIMIT = 100
 MAX_FIELD_SIZE = 2**16
 MAX_FIELDS = 2**10
 
-#: aiohttp would add a content type to a POST without a body.
 
 class AiohttpTransport:
     """Sends requests with aiohttp.

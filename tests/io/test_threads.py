@@ -13,7 +13,7 @@ import pytest
 
 from handinger_async import APITimeoutError, InternalServerError, RetryPolicy, Session, Timeouts, models
 from handinger_async._asyncio import attempts
-from handinger_async._asyncio.calls import Pool
+from handinger_async._asyncio.pool import Pool
 from handinger_async._asyncio.timers import CancelScope, Timers
 from handinger_async._converter import _make_converter
 from handinger_async.http import Request, Response
