@@ -14,21 +14,18 @@ The lower two undo the upper two.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from datetime import date
-from enum import Enum
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, TypeVar, get_args
-from urllib.parse import parse_qsl, quote, unquote, urlencode
-from uuid import UUID
+from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
 from ._converter import structure, to_dict, to_json, unstructure, wire_name
 from ._hooks import describe
 from ._json import dumps, loads
-from .errors import APIError, APIResponseValidationError, ConfigurationError, quoted, shorten, status_error_class
+from ._query import to_query
+from .errors import APIError, APIResponseValidationError, shorten, status_error_class
 from .http import BINARY, EVENT_STREAM, JSON, Headers, Request, Response, is_ascii_identifier
 from .models import UNSET
 from .operations import OPERATIONS, PATH_PARAMETER, Operation
@@ -64,45 +61,6 @@ def _path(operation: Operation[Any]) -> str:
         # Percent-encoding escapes braces, so a value cannot be mistaken for a placeholder.
         path = path.replace(placeholder, text if is_ascii_identifier(text) else quote(text, safe=safe))
     return path
-
-
-def _query_text(name: object, value: object) -> str:
-    """Return a value as JSON has it, without the quotes of strings."""
-    while isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID) or (isinstance(value, int | float) and value - value == 0):  # neither NaN nor infinite
-        with suppress(ValueError):  # an int of more than 4300 digits
-            return str(value)
-    raise ConfigurationError(f"query field {quoted(name)} must not be or contain {quoted(value)}")
-
-
-def to_query(fields: Mapping[str, Any]) -> str:
-    """Return ``fields`` as a percent-encoded query.
-
-    Values have their form in JSON: ``true``, ``2030-01-01T00:00:00+00:00``, the value of an enum member. A list or a
-    tuple becomes repeated fields; None is left out.
-
-    Raises:
-        ConfigurationError: ``fields`` is not a mapping, or contains a value that has no such form.
-    """
-    if not isinstance(fields, Mapping):
-        raise ConfigurationError(f"query must be a mapping, not {type(fields).__name__}")
-    pairs = [
-        (_query_text(name, name), _query_text(name, value))
-        for name, given in fields.items()
-        for value in (given if isinstance(given, list | tuple) else [given])
-        if value is not None
-    ]
-    try:
-        return urlencode(pairs)
-    except UnicodeEncodeError:
-        raise ConfigurationError("query contains a lone surrogate, which UTF-8 cannot encode") from None
 
 
 def encode_request(operation: Operation[Any]) -> Request:

@@ -18,7 +18,8 @@ from ._asyncio.credentials import KeySource
 from ._asyncio.options import Options, Timeouts, encode_json
 from ._asyncio.pool import Pool
 from ._checks import check_base_url
-from .codec import encode_request, to_query
+from ._query import to_query
+from .codec import encode_request
 from .errors import ConfigurationError, quoted
 from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request, Response, authorize, make_endpoint
 from .operations import Operation

@@ -11,7 +11,7 @@ import attrs
 
 from .._checks import is_number
 from .._json import dumps, loads
-from ..codec import to_query
+from .._query import to_query
 from ..errors import ConfigurationError, quoted, shorten
 from ..http import Headers, Request, is_sendable
 from ..retry import RetryPolicy

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from handinger_async.codec import to_query
+from handinger_async._query import to_query
 from handinger_async.errors import ConfigurationError
 
 
