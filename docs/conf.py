@@ -16,7 +16,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
-    "architecture",  # in _ext, as the next one
+    "architecture",  # in _ext, as the next ones
+    "clauses_table",
     "operations_table",
 ]
 nitpicky = False

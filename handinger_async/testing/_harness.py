@@ -14,6 +14,7 @@ from ..errors import APIConnectionError
 from ..http import Headers, Request, Response
 from ..transports import StreamedResponse, Transport
 from ..transports.memory import Handler, HandlerResult, StreamingResponse
+from ._scripted import Script, ScriptedServer
 from .server import Server
 
 __all__ = [
@@ -41,15 +42,15 @@ HANG_GUARD = 60.0
 
 @attrs.frozen
 class Setup:
-    """A transport, and a handler that it reaches.
+    """A transport, and a handler or a script that it reaches.
 
     Args:
         transport: The transport under test.
-        server: The server for the handler, for transports with a network.
+        server: The server for the handler, for transports with a network, or the one that follows the script.
     """
 
     transport: Transport
-    server: Server
+    server: Server | ScriptedServer
     _tasks: list[asyncio.Task[Any]] = attrs.field(factory=list, init=False)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -72,10 +73,12 @@ class Setup:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        host: str | None = None,
         connect_timeout: float | None = HANG_GUARD,
     ) -> StreamedResponse:
-        """Send a request."""
+        """Send a request, to the server's IP address or by another name of it."""
         url = URL(self.server.url + target, encoded=True)
+        url = url.with_host(host) if host else url
         request = Request(method, target, Headers(headers or {}), body)
         return await self.transport.open(url, request, connect_timeout=connect_timeout)
 
@@ -106,6 +109,20 @@ class Harness:
                 yield setup
             finally:
                 await setup.stop()
+
+    @asynccontextmanager
+    async def scripting(self, script: Script, scheme: str = "http") -> AsyncIterator[Setup]:
+        """Serve a script, and connect a new transport with it. Only for transports with a network."""
+        async with ScriptedServer(script, scheme) as server:
+            setup = Setup(self.make(_refuse), server)
+            try:
+                yield setup
+            finally:
+                await setup.stop()
+
+
+def _refuse(_: Request) -> Response:
+    raise AssertionError("the handler was called")
 
 
 def check(holds: bool, reason: str) -> None:

@@ -25,7 +25,7 @@ class StreamedResponse(Protocol):
 
     @property
     def headers(self) -> Headers:
-        """The header fields."""
+        """The header fields, their values decoded from UTF-8."""
         ...
 
     async def read_chunk(self) -> bytes:
@@ -58,8 +58,9 @@ class Transport(Protocol):
 
         Args:
             url: The absolute, percent-encoded URL, to be sent unchanged.
-            request: The request. Its headers are complete, except those that describe the connection.
-            connect_timeout: The maximum time to establish a connection in seconds; None for no limit.
+            request: The request. Its headers are complete, except those that describe the connection, and their values
+                are sent in UTF-8.
+            connect_timeout: The maximum time to establish a connection in seconds, TLS included; None for no limit.
 
         Returns:
             The response; the caller closes it.

@@ -47,7 +47,7 @@ class TruncatesTheRequest(InMemory):
         return await super().open(url, attrs.evolve(request, body=request.body[:65536]), **kwargs)
 
 
-@breaks("method_headers_and_body_arrive_as_given")
+@breaks("no_content_type_is_made_up")
 class AddsAContentType(InMemory):
     async def open(self, url, request, **kwargs):
         headers = Headers({"Content-Type": "text/plain"}) | request.headers

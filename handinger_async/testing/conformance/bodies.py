@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 from collections.abc import AsyncIterator
 from contextlib import suppress
+
+import attrs
 
 from ...errors import APIConnectionError
 from ...http import Request, Response
 from ...transports.memory import HandlerResult, StreamingResponse
 from .._harness import HANG_GUARD, Always, Gate, Harness, check, failure_of, iterate_loop, read_all
+from .._scripted import Connection
 from ._clauses import clause, network_clause
 
 
@@ -61,15 +63,6 @@ async def responses_without_a_body_end_immediately(harness: Harness) -> None:
                 check(body == b"", f"{status} to {method} came with a body: {body!r}")
 
 
-@network_clause
-async def bodies_are_decompressed(harness: Harness) -> None:
-    """A compressed body is delivered decompressed."""
-    packed = gzip.compress(b"plain" * 1000)
-    async with harness.serving(lambda _: Response(200, {"Content-Encoding": "gzip"}, packed)) as setup:
-        _, body = await setup.fetch(headers={"Accept-Encoding": "gzip"})
-    check(body == b"plain" * 1000, f"a body in gzip was delivered as {body[:40]!r}…")
-
-
 @clause
 async def a_truncated_body_is_an_error(harness: Harness) -> None:
     """A truncated body raises an APIConnectionError with ``request_sent`` True, after the chunks that arrived."""
@@ -93,6 +86,58 @@ async def a_truncated_body_is_an_error(harness: Harness) -> None:
             await response.aclose()
         check(received == b"some", f"b'some' was delivered as {received!r}")
         check(failure.request_sent, "request_sent is False, though the response had begun")
+
+
+@network_clause
+async def a_reset_is_an_error(harness: Harness) -> None:
+    """A reset (RST) raises an APIConnectionError: before the response, and in a body even if it has no length."""
+    reset = asyncio.Event()
+    reset.set()
+    async with harness.scripting(_Reset(b"", reset)) as setup:
+        failure = await failure_of(setup.open(), "waiting for a response after a reset")
+    check(failure.request_sent, "request_sent is False, though the server has received the request")
+    for framing, some in (
+        (b"Connection: close", b"some"),
+        (b"Content-Length: 8", b"some"),
+        (b"Transfer-Encoding: chunked", b"4\r\nsome\r\n"),
+    ):
+        start = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + some
+        delivered = asyncio.Event()
+        async with harness.scripting(_Reset(start, delivered)) as setup:
+            response = await setup.open()
+            received = await response.read_chunk()
+            delivered.set()
+            failure = await failure_of(read_all(response), f"reading a body with {framing.decode()} after a reset")
+            await response.aclose()
+        check(received == b"some", f"b'some' was delivered as {received!r}")
+        check(failure.request_sent, "request_sent is False, though the response had begun")
+
+
+@attrs.frozen
+class _Reset:
+    """A script that sends ``start`` for a response, and resets the connection once that is ``delivered``."""
+
+    start: bytes
+    delivered: asyncio.Event
+
+    async def __call__(self, connection: Connection) -> None:
+        await connection.read_head()
+        await connection.send(self.start)
+        await self.delivered.wait()
+        connection.reset()
+
+
+@network_clause
+async def an_orderly_end_of_the_connection_ends_the_body(harness: Harness) -> None:
+    """A body without a length ends with the connection, if the connection ends in order (FIN)."""
+
+    async def script(connection: Connection) -> None:
+        await connection.read_head()
+        await connection.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall")
+
+    async with harness.scripting(script) as setup:
+        _, body = await setup.fetch()
+    check(body == b"all", f"b'all' was delivered as {body!r}")
 
 
 @clause

@@ -7,7 +7,8 @@ import asyncio
 from ...http import Request, Response
 from ...transports.memory import HandlerResult
 from .._harness import HANG_GUARD, Always, Gate, Harness, cancel, check, expect, failure_of, iterate_loop
-from ._clauses import clause
+from .._scripted import Connection
+from ._clauses import clause, network_clause
 
 
 @clause
@@ -98,6 +99,32 @@ async def a_cancelled_open_leaves_nothing(harness: Harness) -> None:
         await expect(left, "the server did not learn that the request was cancelled")
         response, _ = await setup.fetch()
     check(response.status == 200, "the next request failed")
+
+
+@network_clause
+async def a_cancelled_upload_leaves_no_socket(harness: Harness) -> None:
+    """Cancelling `open` closes the socket at once, even if the server does not read the rest of a large body."""
+    arrived, checked = asyncio.Event(), asyncio.Event()
+    connections: list[Connection] = []
+
+    async def script(connection: Connection) -> None:
+        connections.append(connection)
+        await connection.read_head()
+        arrived.set()
+        await checked.wait()
+
+    async with harness.scripting(script) as setup:
+        opening = setup.start(setup.open(method="POST", body=bytes(2**24)))
+        await expect(arrived, "the request did not arrive")
+        await iterate_loop(opening, "open")
+        await cancel(opening)
+        pause = 0.001  # seconds; it doubles
+        while connections[0].held_by_client() and pause < HANG_GUARD:
+            await asyncio.sleep(pause)
+            pause *= 2
+        held = connections[0].held_by_client()
+        checked.set()
+    check(not held, "the socket was still open, to send the rest of the body: abort the connection")
 
 
 @clause

@@ -1,17 +1,17 @@
-"""Clauses on connections: making them, losing them, and using them again."""
+"""Clauses on making connections, and on losing them before the response."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 from yarl import URL
 
 from ...errors import APIConnectionError, APITimeoutError
 from ...http import Request, Response
-from ...transports.memory import HandlerResult, StreamingResponse
-from .._harness import HANG_GUARD, Harness, check, failure_of
+from ...transports.memory import HandlerResult
+from .._harness import HANG_GUARD, Harness, check, expect, failure_of
+from .._scripted import Connection
 from ._clauses import clause, network_clause
 
 
@@ -74,6 +74,30 @@ async def a_malformed_response_is_a_connection_error(harness: Harness) -> None:
     check(failure.request_sent, "request_sent is False, though the server has received the request")
 
 
+@network_clause
+async def connecting_ends_at_connect_timeout(harness: Harness) -> None:
+    """Connecting, TLS included, ends after ``connect_timeout``: an APITimeoutError with ``request_sent`` False."""
+    closed = asyncio.Event()
+    closed.set()  # a slow machine needs longer for the connection alone
+
+    async def script(connection: Connection) -> None:
+        closed.clear()
+        try:
+            while True:
+                await connection.read_head()  # the TLS handshake, which gets no response
+        finally:
+            closed.set()
+
+    async with harness.scripting(script, scheme="https") as setup:
+        opening = setup.start(setup.open(method="POST", body=b"body", connect_timeout=0.05))
+        await asyncio.wait((opening,), timeout=HANG_GUARD)
+        check(opening.done(), f"with a connect_timeout of 0.05 s, open waited for a TLS handshake for {HANG_GUARD} s")
+        failure = await failure_of(opening, "a TLS handshake that takes too long")
+        check(isinstance(failure, APITimeoutError), f"it was an {type(failure).__name__}: {failure}")
+        check(not failure.request_sent, "request_sent is True, though the TLS handshake had not ended")
+        await expect(closed, "the connection was not closed")
+
+
 @clause
 async def connect_timeout_is_for_connecting_alone(harness: Harness) -> None:
     """Once there is a connection, the response may take longer than ``connect_timeout``."""
@@ -104,21 +128,3 @@ class _Late:
         self.arrived = True
         await asyncio.sleep(self._delay)
         return Response(200)
-
-
-@network_clause
-async def connections_are_reused(harness: Harness) -> None:
-    """A connection is used again after its response was read to its end and closed."""
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b"one"
-        await asyncio.sleep(0)
-        yield b"two"
-
-    async with harness.serving(
-        lambda request: Response(200, {}, b"body") if request.method == "POST" else StreamingResponse(200, {}, chunks())
-    ) as setup:
-        for number in range(6):
-            await setup.fetch(method="POST" if number % 2 else "GET", body=b"x" * (number % 2))
-        connections = setup.server.connections
-    check(connections == 1, f"six requests, one after the other, took {connections} connections")

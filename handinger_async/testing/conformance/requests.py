@@ -7,7 +7,7 @@ import asyncio
 from ...http import Request, Response
 from ...transports.memory import HandlerResult
 from .._harness import Always, Harness, check, expect
-from ._clauses import clause
+from ._clauses import clause, network_clause
 
 
 @clause
@@ -43,7 +43,59 @@ async def method_headers_and_body_arrive_as_given(harness: Harness) -> None:
         check(seen[0].headers.get(name) == value, f"{name}: {value} arrived as {seen[0].headers.get(name)}")
     check(seen[0].body == body, f"a body of {len(body)} bytes arrived as {len(seen[0].body)} other ones")
     check(seen[1].body == b"", "a request without a body got one")
-    check("content-type" not in seen[1].headers, "a request without a body got a Content-Type")
+
+
+@clause
+async def headers_outside_ascii_are_sent_in_utf8(harness: Harness) -> None:
+    """The values of request headers are encoded in UTF-8, those in the range of Latin-1 too."""
+    headers = {"X-Latin-1": "caf\xe9", "X-Beyond": "\u20ac 5, \u6771\u4eac"}
+    handler = Always(Response(200))
+    async with harness.serving(handler) as setup:
+        for name, value in headers.items():
+            try:
+                await setup.fetch(headers={name: value})
+            except UnicodeError as error:
+                raise AssertionError(f"{value!r} was refused ({error}): pass the HTTP client UTF-8 bytes") from error
+    for request, (name, value) in zip(handler.seen, headers.items(), strict=True):
+        arrived = request.headers.get(name)
+        check(arrived == value, f"{value!r} arrived as {arrived!r}, decoded from UTF-8")
+
+
+@clause
+async def no_content_type_is_made_up(harness: Harness) -> None:
+    """A request without a Content-Type gets none, whatever its method, with or without a body."""
+    handler = Always(Response(200))
+    async with harness.serving(handler) as setup:
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            await setup.fetch(method=method)
+        await setup.fetch(method="POST", body=b"body")
+    for request in handler.seen:
+        made_up = request.headers.get("content-type")
+        body = "a body" if request.body else "no body"
+        check(made_up is None, f"{request.method} with {body} was sent with Content-Type: {made_up}")
+
+
+@clause
+async def no_cookies_are_kept(harness: Harness) -> None:
+    """A cookie that a response sets is not sent with the next request."""
+    handler = Always(Response(200, {"Set-Cookie": "kept=yes; Path=/"}))
+    async with harness.serving(handler) as setup:
+        for host in (None, "localhost"):  # some cookie jars ignore IP addresses
+            for _ in range(2):
+                await setup.fetch(host=host)
+    for request in handler.seen:
+        check("cookie" not in request.headers, "the cookie was sent: give the HTTP client a cookie jar that keeps none")
+
+
+@network_clause
+async def host_names_the_port(harness: Harness) -> None:
+    """Host is the host and the port of the URL, since the port is not the default one of the scheme."""
+    handler = Always(Response(200))
+    async with harness.serving(handler) as setup:
+        await setup.fetch()
+        authority = setup.server.url.removeprefix("http://")
+    host = handler.seen[0].headers.get("host")
+    check(host == authority, f"a request to {setup.server.url} was sent with Host: {host}")
 
 
 @clause

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from ...errors import APIConnectionError
 from ...http import Response
 from ...transports.memory import StreamingResponse
 from .._harness import HANG_GUARD, Always, Harness, check, read_all
-from ._clauses import clause
+from .._scripted import Connection
+from ._clauses import clause, network_clause
 
 
 @clause
@@ -23,6 +25,64 @@ async def response_arrives_as_given(harness: Harness) -> None:
         found = response.headers.get(name.lower())
         check(found == value, f"the header {name}: {value} was delivered as {found}")
     check(received == body, f"a body of {len(body)} bytes was delivered as {len(received)} other ones")
+
+
+@network_clause
+async def repeated_headers_are_joined(harness: Harness) -> None:
+    """Header fields of one name are all delivered, joined by ``", "``, whatever the case of the name."""
+    fields = b"X-Many: one\r\nSet-Cookie: a=1\r\nx-many: two\r\nSet-Cookie: b=2\r\nX-MANY: three, four\r\n"
+
+    async def script(connection: Connection) -> None:
+        await connection.read_head()
+        await connection.send(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 0\r\n\r\n")
+
+    async with harness.scripting(script) as setup:
+        response, _ = await setup.fetch()
+    for name, value in (("x-many", "one, two, three, four"), ("set-cookie", "a=1, b=2")):
+        found = response.headers.get(name)
+        check(found == value, f"{name}: {value} was delivered as {found}: give Headers all pairs, not a dict")
+
+
+@network_clause
+async def headers_are_decoded_from_utf8(harness: Harness) -> None:
+    """The values of response headers are decoded from UTF-8. Other bytes are delivered somehow, and are no error."""
+    values = [b"caf\xc3\xa9", b"caf\xe9"]
+
+    async def script(connection: Connection) -> None:
+        for value in values:
+            await connection.read_head()
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Name: " + value + b"\r\n\r\n")
+
+    async with harness.scripting(script) as setup:
+        for value in values:
+            try:
+                response, _ = await setup.fetch()
+            except (APIConnectionError, ValueError) as error:
+                raise AssertionError(f"a response with the header {value!r} raised {error!r}") from error
+            found = response.headers.get("x-name", "")
+            expected = value.decode("utf-8", "ignore")
+            check(found.startswith(expected), f"the header {value!r} was delivered as {found!r}")
+
+
+@network_clause
+async def interim_responses_are_skipped(harness: Harness) -> None:
+    """An interim response (1xx) is skipped with its headers: the response is the one that follows."""
+    interim = [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nX-Interim: yes\r\n\r\n"]
+    final = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfinal"
+
+    async def script(connection: Connection) -> None:
+        await connection.read_head()
+        await connection.send(b"".join([*interim, final]))
+        await connection.read_head()
+        for part in (*interim, final):
+            await connection.send(part)
+
+    async with harness.scripting(script) as setup:
+        for _ in range(2):
+            response, body = await setup.fetch()
+            check(response.status == 200, f"the interim response {response.status} was delivered")
+            check(body == b"final", f"the body of the final response was delivered as {body!r}")
+            check("x-interim" not in response.headers, "a header of the interim response was delivered")
 
 
 @clause
