@@ -28,15 +28,19 @@ OVER_NETWORK = {
     "wrapped aiohttp": OverNetwork,
     "h11": H11Transport,
 }
-#: The known limits of aiohttp.
+#: The known limits of aiohttp, and those that a given session has beside them: its connections and cookies are its own.
 AIOHTTP_LIMITS = [
     "a_cancelled_upload_leaves_no_socket",
     "a_connection_with_idle_data_is_not_reused",
     "a_connection_with_surplus_data_is_not_reused",
     "a_reset_is_an_error",
     "no_content_type_is_made_up",
-    "no_cookies_are_kept",
 ]
+LIMITS = {
+    "aiohttp": AIOHTTP_LIMITS,
+    "aiohttp with a given session": [*AIOHTTP_LIMITS, "no_cookies_are_kept"],
+    "wrapped aiohttp": AIOHTTP_LIMITS,
+}
 
 
 @pytest.mark.parametrize("clause", CLAUSES)
@@ -48,7 +52,17 @@ def test_transports_in_memory_pass_in_virtual_time(make, clause):
 @pytest.mark.parametrize("clause", CLAUSES)
 @pytest.mark.parametrize("name", OVER_NETWORK)
 def test_transports_over_a_network_pass_in_real_time(name, clause):
-    asyncio.run(check_transport(OVER_NETWORK[name], clauses=[clause], skip=AIOHTTP_LIMITS if "aiohttp" in name else []))
+    asyncio.run(check_transport(OVER_NETWORK[name], clauses=[clause], skip=LIMITS.get(name, [])))
+
+
+@pytest.mark.parametrize(
+    ("name", "clause"),
+    [(name, clause) for name in LIMITS for clause in CLAUSES if clause.__name__ in LIMITS[name]],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_known_limits_are_still_there(name, clause):
+    with pytest.raises(AssertionError, match=f"^{clause.__name__}: "):
+        run(check_transport(OVER_NETWORK[name], clauses=[clause]))
 
 
 def test_a_recording_transport_passes(tmp_path):
