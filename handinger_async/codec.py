@@ -45,6 +45,7 @@ _SAFE = "!$&'()*+,;=:@"
 
 #: The headers of a request by media type of the response, without and with a JSON body.
 _HEADERS = {accept: Headers({"Accept": accept}) for accept in (JSON, EVENT_STREAM, BINARY)}
+_HEADERS[EVENT_STREAM] |= {"Cache-Control": "no-cache"}  # HTML, section 9.2.2
 _JSON_HEADERS = {accept: headers | {"Content-Type": JSON} for accept, headers in _HEADERS.items()}
 
 

@@ -60,7 +60,7 @@ class Sender(Protocol):
         """Send an operation with a JSON response."""
         ...
 
-    def stream(self, operation: Operation[Any], *, resume: bool = True) -> EventStream:
+    def stream(self, operation: Operation[Any], *, resume: bool = True, last_event_id: str = "") -> EventStream:
         """Send an operation whose response is a stream of events."""
         ...
 
@@ -172,7 +172,7 @@ class Workers:
         operation = operations.ContinueWorker(worker_id=worker_id, input=input, budget=budget, stream=stream)
         return self._send_or_stream(operation)
 
-    def stream_updates(self, worker_id: str, *, resume: bool = True) -> EventStream:
+    def stream_updates(self, worker_id: str, *, resume: bool = True, last_event_id: str = "") -> EventStream:
         """Watch a worker.
 
         The content of the events is not documented by the service. Treat them as hints, and call `retrieve` before you
@@ -181,11 +181,13 @@ class Workers:
         Args:
             worker_id: The id of the worker.
             resume: Reconnect after an interruption, and continue after the last event id.
+            last_event_id: Begin after the event with this id, such as that of a `StreamInterruptedError`.
 
         Returns:
             To iterate: its events; ``str(event)`` is the data of an event.
         """
-        return self._sender.stream(operations.StreamWorkerUpdates(worker_id=worker_id), resume=resume)
+        operation = operations.StreamWorkerUpdates(worker_id=worker_id)
+        return self._sender.stream(operation, resume=resume, last_event_id=last_event_id)
 
     @_coroutine_function
     def retrieve_email(self, worker_id: str) -> Coroutine[Any, Any, str]:

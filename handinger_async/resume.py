@@ -7,40 +7,52 @@ How replayed events are recognised
 ----------------------------------
 
 After a reconnection, a server may continue after the last id, start again from the beginning, or start anywhere in
-between. So each event is classified against the events delivered before:
+between. It may greet each connection with an event, and its ids may start again with each run. So an event is known by
+its id *and* its content, and only events with an id of their own decide:
 
-- ``OLD``: its id was seen, before the last one.
-- ``TAIL``: it carries the last id, and its content is that of the next event in the tail. The tail consists of the
-  event that brought the last id and the events after it, which had no id of their own and so carry the same one. They
-  can only be compared by content, one by one. A server that continues after the last id may begin with the second.
-- ``CHANGED``: it carries the last id with other content.
-- ``NEW``: its id was not seen, or was forgotten.
+- ``OLD``: it is known, and came after the ``OLD`` event before it. The first one begins a replay.
+- ``LAST``: the same, and it is the last one before the interruption. This was a replay.
+- ``NEW``: it is not known, or came earlier. This was no replay.
 
-The first event decides: an ``OLD`` one begins a replay, which lasts until the last id. In a replay, an unknown id is
-one that was forgotten, and the last id ends it whatever the content. The table below is the whole behaviour. **An event
-is delivered if it leads to LIVE**; the others are dropped. The transitions outside the bars are methods::
+An event without an id has the id of the event before it. Those after the last event with an id are the tail; those
+before the first id of a connection are its greeting:
 
-                 CONNECTED    | OLD        TAIL     CHANGED  NEW        | END          INTERRUPTED
-    OPENING      LIVE         |                                         |              INTERRUPTED
-    LIVE                      | LIVE       LIVE     LIVE     LIVE       | ENDED        INTERRUPTED
-    INTERRUPTED  RECONNECTED  |                                         |              INTERRUPTED
-    RECONNECTED               | REPLAYING  IN_TAIL  LIVE     LIVE       | ENDED        INTERRUPTED
-    REPLAYING                 | REPLAYING  IN_TAIL  IN_TAIL  REPLAYING  | (truncated)  INTERRUPTED
-    IN_TAIL                   | LIVE       IN_TAIL  LIVE     LIVE       | ENDED        INTERRUPTED
+- ``REPEAT``: it is the next event of the tail, or of the previous greeting, or one that also came at this point of the
+  replay. If it ends the tail, it is ``COMPLETE``.
+- ``PLAIN``: any other.
 
-The id to resume after is that of the last event delivered, or a later one that came without an event; a replay does not
-change it. Memory is bounded: 1024 ids are remembered, and 1024 events of the tail as hashes.
+The table below is the whole behaviour; the transitions outside the bars are methods::
 
-A stream goes from ``INTERRUPTED`` to ``ENDED`` if it cannot be resumed: its request is not a GET, ``resume`` is False,
-the server has sent no id, or the retry policy or the deadline permits no further attempt.
+                 CONNECTED    | OLD        LAST     NEW   REPEAT       COMPLETE     PLAIN       | END     INTERRUPTED
+    OPENING      LIVE         |                                                                 |         INTERRUPTED
+    LIVE                      | (all events are delivered, and it stays LIVE)                   | ENDED   INTERRUPTED
+    INTERRUPTED  RECONNECTED  |                                                                 |         INTERRUPTED
+    RECONNECTED               | REPLAYING  IN_TAIL  LIVE  RECONNECTED  RECONNECTED  RECONNECTED | ENDED   INTERRUPTED
+    REPLAYING                 | REPLAYING  IN_TAIL  LIVE  REPLAYING                 REPLAYING   | (error) INTERRUPTED
+    IN_TAIL                   |                     LIVE  IN_TAIL      LIVE         LIVE        | ENDED   INTERRUPTED
+
+- ``OLD`` and ``REPEAT`` events are held back, and in a replay ``PLAIN`` ones too.
+- At ``LAST`` and ``COMPLETE``, those of them that are known are dropped, and the others delivered.
+- At ``NEW``, at any other ``PLAIN`` event and at ``END``, all are delivered, in order.
+- At an interruption they are dropped. They did not change the id to resume after, so the server sends them again.
+
+Where bytes cannot tell, an event is rather delivered twice than lost: if its content or order has changed, or if it was
+forgotten. But events with the ids and the content of others, up to the last one before the interruption, are taken for
+those. If ids start again, the content should differ.
+
+Memory is bounded: hashes of 16384 to 32768 events, and at most 1024 events or 32 MiB held back. More are a replay.
+
+A stream cannot be resumed if its request is not a GET, if ``resume`` is False, if the server has sent events but no id,
+or one that no header can carry, or if the retry policy or the deadline permits no further attempt. One that was
+interrupted before its first event is opened again, and is then ``LIVE``.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import re
 from enum import Enum, auto
-from itertools import groupby
 
+from ._history import NO_ID, History, Kind
 from .errors import (
     APIConnectionError,
     APIError,
@@ -50,14 +62,14 @@ from .errors import (
     StreamInterruptedError,
     shorten,
 )
-from .http import EVENT_STREAM, Request, Response
-from .retry import RetryPolicy
-from .sse import EventParser, ServerSentEvent
+from .http import EVENT_STREAM, Headers, Request, Response
+from .retry import RetryPolicy, parse_retry_after
+from .sse import MAX_EVENT_SIZE, EventParser, ServerSentEvent
 
-__all__ = ["ResumableStream", "State"]
+__all__ = ["ResumableStream", "State", "can_be_sent"]
 
-#: The number of ids, and of events in the tail, that are remembered.
-_MEMORY = 1024
+#: Characters that no header can carry (RFC 9110, section 5.5); the others are sent as UTF-8.
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class State(Enum):
@@ -66,59 +78,41 @@ class State(Enum):
     OPENING = auto()  #: no response yet
     LIVE = auto()  #: events are new
     INTERRUPTED = auto()  #: waiting for the response to the next request
-    RECONNECTED = auto()  #: no event since the reconnection
-    REPLAYING = auto()  #: the server sends events from before the last id
-    IN_TAIL = auto()  #: the server may send the events that carry the last id
+    RECONNECTED = auto()  #: no event with an id since the reconnection
+    REPLAYING = auto()  #: the server seems to send events from before the last id
+    IN_TAIL = auto()  #: the server has sent the last id, and may send the events after it
     ENDED = auto()  #: complete, or given up
 
 
 class _Input(Enum):
     CONNECTED = auto()
-    OLD = auto()
-    TAIL = auto()
-    CHANGED = auto()
-    NEW = auto()
     END = auto()
     INTERRUPTED = auto()
 
 
-_TRANSITIONS: dict[State, dict[_Input, State]] = {
-    State.OPENING: {
-        _Input.CONNECTED: State.LIVE,
-        _Input.INTERRUPTED: State.INTERRUPTED,
-    },
-    State.LIVE: {
-        **dict.fromkeys((_Input.OLD, _Input.TAIL, _Input.CHANGED, _Input.NEW), State.LIVE),
-        _Input.END: State.ENDED,
-        _Input.INTERRUPTED: State.INTERRUPTED,
-    },
-    State.INTERRUPTED: {
-        _Input.CONNECTED: State.RECONNECTED,
-        _Input.INTERRUPTED: State.INTERRUPTED,
-    },
+_DECISIONS: dict[_Input | Kind, State] = {Kind.OLD: State.REPLAYING, Kind.LAST: State.IN_TAIL, Kind.NEW: State.LIVE}
+_CLOSING: dict[_Input | Kind, State] = {_Input.END: State.ENDED, _Input.INTERRUPTED: State.INTERRUPTED}
+_TRANSITIONS: dict[State, dict[_Input | Kind, State]] = {
+    State.OPENING: {_Input.CONNECTED: State.LIVE, _Input.INTERRUPTED: State.INTERRUPTED},
+    State.LIVE: {**_CLOSING},
+    State.INTERRUPTED: {_Input.CONNECTED: State.RECONNECTED, _Input.INTERRUPTED: State.INTERRUPTED},
     State.RECONNECTED: {
-        _Input.OLD: State.REPLAYING,
-        _Input.TAIL: State.IN_TAIL,
-        _Input.CHANGED: State.LIVE,
-        _Input.NEW: State.LIVE,
-        _Input.END: State.ENDED,
-        _Input.INTERRUPTED: State.INTERRUPTED,
+        **_DECISIONS,
+        **dict.fromkeys((Kind.REPEAT, Kind.COMPLETE, Kind.PLAIN), State.RECONNECTED),
+        **_CLOSING,
     },
     State.REPLAYING: {
-        **dict.fromkeys((_Input.OLD, _Input.NEW), State.REPLAYING),
-        **dict.fromkeys((_Input.TAIL, _Input.CHANGED), State.IN_TAIL),
+        **_DECISIONS,
+        **dict.fromkeys((Kind.REPEAT, Kind.PLAIN), State.REPLAYING),
+        **_CLOSING,
         _Input.END: State.REPLAYING,  # and truncated: see `ResumableStream.end`
-        _Input.INTERRUPTED: State.INTERRUPTED,
     },
     State.IN_TAIL: {
-        _Input.TAIL: State.IN_TAIL,
-        **dict.fromkeys((_Input.OLD, _Input.CHANGED, _Input.NEW), State.LIVE),
-        _Input.END: State.ENDED,
-        _Input.INTERRUPTED: State.INTERRUPTED,
+        Kind.REPEAT: State.IN_TAIL,
+        **dict.fromkeys((Kind.NEW, Kind.COMPLETE, Kind.PLAIN), State.LIVE),
+        **_CLOSING,
     },
 }
-
-
 _REPLAY_STATES = frozenset({State.RECONNECTED, State.REPLAYING, State.IN_TAIL})
 
 
@@ -135,35 +129,44 @@ class ResumableStream:
                 raise_for_status(head)
                 stream.connected(head)
                 for chunk in response:
-                    for event in stream.feed(chunk):
-                        print(event)
-                stream.end()
+                    print(*stream.feed(chunk))
+                print(*stream.end())
             except (APIConnectionError, APIStatusError) as error:
                 sleep(stream.interrupted(error))  # raises StreamInterruptedError if there is no id to resume after
 
     A method raises ConfigurationError in a state that does not permit it.
 
     Args:
-        request: The request that opens the stream. Only a GET can be resumed.
+        request: The request that opens the stream. Only a GET can be resumed. A ``Last-Event-ID`` is where to begin.
         retry: Decides about the attempts to reconnect. Their count restarts when the last event id advances.
         resume: False to raise at the first interruption.
+        max_event_size: The maximum size of an event in bytes; see `EventParser`.
+
+    Attributes:
+        state: The state.
+        last_event_id: The id to resume after, which may have come without an event; ``""`` if there is none.
+        events_seen: The number of events returned so far.
     """
 
-    def __init__(self, request: Request, *, retry: RetryPolicy | None = None, resume: bool = True) -> None:
+    def __init__(
+        self,
+        request: Request,
+        *,
+        retry: RetryPolicy | None = None,
+        resume: bool = True,
+        max_event_size: int = MAX_EVENT_SIZE,
+    ) -> None:
         self.state = State.OPENING
-        #: The number of events returned so far.
+        self.last_event_id = request.headers.get("last-event-id", "")
         self.events_seen = 0
         self._request = request
         self._retry = retry or RetryPolicy()
-        self._parser = EventParser()
-        self._last_event_id = ""
-        self._history = _History() if resume and request.method == "GET" else None
+        self._resume = resume and request.method == "GET"
+        self._parser = EventParser(max_event_size=max_event_size)
+        self._history: History | None = None
+        #: The last ids at the last reconnection, and when events were returned last.
+        self._resumed_after = self._returned_id = self.last_event_id
         self._failures = 0
-
-    @property
-    def last_event_id(self) -> str:
-        """The id to resume after; ``""`` if the server has sent none."""
-        return self._last_event_id
 
     def request(self) -> Request:
         """Return the request to send next, with ``Last-Event-ID`` after an interruption.
@@ -175,8 +178,10 @@ class ResumableStream:
             return self._request
         if self.state is not State.INTERRUPTED:
             raise ConfigurationError(f"a stream that is {self.state.name} has no next request")
-        headers = self._request.headers | {"Last-Event-ID": self.last_event_id}
-        return Request(self._request.method, self._request.target, headers)
+        headers = {name: value for name, value in self._request.headers.items() if name.lower() != "last-event-id"}
+        if self.last_event_id:
+            headers["Last-Event-ID"] = self.last_event_id
+        return Request(self._request.method, self._request.target, Headers(headers))
 
     def connected(self, response: Response) -> None:
         """Begin to read a response.
@@ -191,12 +196,15 @@ class ResumableStream:
         next_state = self._next(_Input.CONNECTED)
         check_event_stream(response)
         self._parser.close()
-        if self._parser.last_event_id != self.last_event_id:  # the interruption came in the middle of a replay
-            self._parser.feed(f"id: {self.last_event_id}\n\n".encode())
-            self._parser.close()
-        self.state = next_state
-        if self._history is not None:
-            self._history.position = 0
+        if self.events_seen and self._history is not None:
+            self._history.begin(self.last_event_id)
+            self._resumed_after = self.last_event_id
+            self._parser.last_event_id = NO_ID
+            self.state = next_state
+        else:
+            self._history = History(self.last_event_id) if self._resume else None
+            self._parser.last_event_id = self.last_event_id
+            self.state = State.LIVE
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Parse the next chunk of the body.
@@ -205,26 +213,36 @@ class ResumableStream:
             chunk: Any number of bytes.
 
         Returns:
-            The events that it completes, without those delivered before.
+            The events that it completes, without those delivered before, and those held back until now.
 
         Raises:
             EventTooLargeError: An event is too large.
         """
-        if self.state is not State.LIVE and self.state not in _REPLAY_STATES:
+        if self.state is State.LIVE:
+            events = self._parser.feed(chunk)
+            self.last_event_id = self._parser.last_event_id
+            if events and self._history is not None:
+                self._history.add(events)
+        elif self.state in _REPLAY_STATES and self._history is not None:
+            events = self._without_replayed(self._parser.feed(chunk), self._history)
+            if self.state is State.REPLAYING:
+                self.last_event_id = self._resumed_after
+            elif self._parser.last_event_id != NO_ID:
+                self.last_event_id = self._parser.last_event_id
+        else:
             raise ConfigurationError(f"a stream that is {self.state.name} receives no chunks")
-        events = self._parser.feed(chunk)
-        if events and self._history is not None:
-            if self.state is not State.LIVE:
-                events = [event for event in events if self._is_new(event, self._history)]
-            if events and self._history.add(events):
+        if events:
+            self.events_seen += len(events)
+            if self.last_event_id != self._returned_id:
+                self._returned_id = self.last_event_id
                 self._failures = 0
-        if self.state is not State.REPLAYING:
-            self._last_event_id = self._parser.last_event_id
-        self.events_seen += len(events)
         return events
 
-    def end(self) -> None:
+    def end(self) -> list[ServerSentEvent]:
         """Note the end of the body.
+
+        Returns:
+            The events that were held back, if they turn out to be new.
 
         Raises:
             APIConnectionError: The stream is truncated: it ended inside an event, or in the middle of a replay.
@@ -237,6 +255,9 @@ class ResumableStream:
             raise APIConnectionError("the stream started again, and ended before the point of its interruption")
         self._parser.close()
         self.state = next_state
+        events = self._history.release() if self._history is not None else []
+        self.events_seen += len(events)
+        return events
 
     def interrupted(self, error: APIError, *, time_left: float | None = None) -> float:
         """Decide whether to reconnect after an interruption or a failed attempt to reconnect.
@@ -257,8 +278,11 @@ class ResumableStream:
             self._failures += 1
             return delay
         self.state = State.ENDED
+        reason = error.message or type(error).__name__
+        if not can_be_sent(self.last_event_id):
+            reason += ", and its last event id cannot be sent in a header"
         raise StreamInterruptedError(
-            f"the stream was interrupted after {self.events_seen} events: {error.message or type(error).__name__}",
+            f"the stream was interrupted after {self.events_seen} events: {reason}",
             last_event_id=self.last_event_id,
             events_seen=self.events_seen,
         ) from error
@@ -266,20 +290,32 @@ class ResumableStream:
     def _delay(self, error: APIError) -> float | None:
         """Return the seconds to wait before reconnecting; None to give up."""
         outcome = error.response if isinstance(error, APIStatusError) else error
-        if self._history is None or not self.last_event_id or not isinstance(outcome, Response | APIConnectionError):
+        resumable = can_be_sent(self.last_event_id) if self.last_event_id else not self.events_seen
+        if not self._resume or not resumable or not isinstance(outcome, Response | APIConnectionError):
             return None
         delay = self._retry.delay(self._request, outcome, attempt=self._failures + 1)
-        if delay is None or self._parser.retry is None or isinstance(outcome, Response):
+        if delay is None or self._parser.retry is None:
             return delay
-        wanted = self._parser.retry / 1000  # the server's choice, unless an error status comes with its own
+        wanted = self._parser.retry / 1000
+        if isinstance(outcome, Response):
+            if parse_retry_after(outcome.headers) is not None:
+                return delay
+            wanted = max(wanted, delay)
         return wanted if wanted <= self._retry.max_retry_after else None
 
-    def _is_new(self, event: ServerSentEvent, history: _History) -> bool:
-        if self.state is not State.LIVE:
-            self.state = self._next(history.classify(event, self.state))
-        return self.state is State.LIVE
+    def _without_replayed(self, events: list[ServerSentEvent], history: History) -> list[ServerSentEvent]:
+        """Return the events to deliver now, of those held back and of the next ones."""
+        delivered: list[ServerSentEvent] = []
+        for place, event in enumerate(events):
+            if self.state is State.LIVE:
+                history.add(events[place:])
+                return delivered + events[place:]
+            kind, released = history.receive(event)
+            self.state = self._next(kind)
+            delivered += released
+        return delivered
 
-    def _next(self, event: _Input) -> State:
+    def _next(self, event: _Input | Kind) -> State:
         """Return the state after a transition.
 
         Raises:
@@ -291,52 +327,9 @@ class ResumableStream:
             raise ConfigurationError(f"a stream that is {self.state.name} has no transition {event.name}") from None
 
 
-class _History:
-    """The ids seen so far and the tail, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._first_id = ""
-        self._recent_ids: deque[str] = deque(maxlen=_MEMORY)
-        self._last_id = ""
-        #: Hashes of the event that brought the last id and of the events after it, which carry the same id.
-        self._tail: list[int] = []
-        #: The index in the tail of the next event that may be replayed.
-        self.position = 0
-
-    def classify(self, event: ServerSentEvent, state: State) -> _Input:
-        """Compare an event with the history; see the module's docstring."""
-        if event.id != self._last_id:
-            seen = event.id != "" and (event.id == self._first_id or event.id in self._recent_ids)
-            return _Input.OLD if seen else _Input.NEW
-        content = _hash(event)
-        # After a reconnection the server may leave out the event that brought the last id, which the client has.
-        candidates = (0, 1) if state is State.RECONNECTED else (self.position,)
-        for position in candidates:
-            if position < len(self._tail) and self._tail[position] == content:
-                self.position = position + 1
-                return _Input.TAIL
-        self.position = 1
-        return _Input.CHANGED
-
-    def add(self, events: list[ServerSentEvent]) -> bool:
-        """Remember delivered events; return True if the last id advanced."""
-        ids = [event.id for event in events]
-        self._first_id = self._first_id or ids[0]
-        self._recent_ids.extend(new for new, _ in groupby(ids) if new != self._last_id)
-        last_id = ids[-1]
-        start = len(ids)
-        while start and ids[start - 1] == last_id:
-            start -= 1
-        advanced = last_id != self._last_id
-        if start or advanced:
-            self._tail, self._last_id = [], last_id
-        room = _MEMORY - len(self._tail)
-        self._tail += [_hash(event) for event in events[start : start + room]]
-        return advanced
-
-
-def _hash(event: ServerSentEvent) -> int:
-    return hash((event.event, event.data))
+def can_be_sent(last_event_id: str) -> bool:
+    """Return True if a header can carry the id."""
+    return not last_event_id or not (last_event_id.isspace() or _UNSENDABLE.search(last_event_id))
 
 
 def check_event_stream(response: Response) -> None:

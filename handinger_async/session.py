@@ -25,6 +25,7 @@ from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request
 from .operations import Operation
 from .resources import Workers, resource
 from .retry import RetryPolicy
+from .sse import MAX_EVENT_SIZE
 from .streams import EventStream, FileDownload
 from .transports import Transport
 from .transports._proxies import check_environment
@@ -79,6 +80,7 @@ class Session:
             and do not affect the call.
         max_body_size: Maximum bytes of a response in memory, after decompression. Streams, and files that are saved or
             iterated over, have no limit.
+        max_event_size: Maximum bytes of an event of a stream.
 
     Raises:
         ConfigurationError: There is no API key, an argument is malformed, or the proxy in the environment is unusable.
@@ -95,6 +97,7 @@ class Session:
         headers: Mapping[str, str | None] | None = None,
         observe: Observer | None = None,
         max_body_size: int = DEFAULT_MAX_BODY_SIZE,
+        max_event_size: int = MAX_EVENT_SIZE,
     ) -> None:
         key_name, url_name = "api_key", "base_url"
         if api_key is None:
@@ -115,8 +118,9 @@ class Session:
         endpoint = make_endpoint(check_base_url(base_url, url_name), authorization)
         if transport is None:
             check_environment(endpoint.base_url)
-        if not isinstance(max_body_size, int) or isinstance(max_body_size, bool) or max_body_size <= 0:
-            raise ConfigurationError(f"max_body_size must be a number of bytes above zero, not {quoted(max_body_size)}")
+        for name, size in {"max_body_size": max_body_size, "max_event_size": max_event_size}.items():
+            if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
+                raise ConfigurationError(f"{name} must be a number of bytes above zero, not {quoted(size)}")
         if observe is not None and not callable(observe):
             raise ConfigurationError(f"observe must be callable, not {quoted(observe)}")
         self._settings = Settings(
@@ -126,6 +130,7 @@ class Session:
             options=Options(timeouts=timeouts, retry=retry).extend(headers=headers),
             observe=observe,
             max_body_size=max_body_size,
+            max_event_size=max_event_size,
         )
         self._is_view = False
         configure_logging()
@@ -213,21 +218,24 @@ class Session:
             raise ConfigurationError(f"the response to this {type(operation).__name__} is a stream: use stream()")
         return Call(self._settings, encode_request(operation))
 
-    def stream(self, operation: Operation[Any], *, resume: bool = True) -> EventStream:
+    def stream(self, operation: Operation[Any], *, resume: bool = True, last_event_id: str = "") -> EventStream:
         """Send an operation whose response is a stream of events.
 
         Args:
             operation: The operation; it is sent with ``stream=True`` if it has that field.
             resume: Reconnect after an interruption; only GETs are resumed.
+            last_event_id: Begin after the event with this id. It wins over a ``Last-Event-ID`` among the headers of the
+                session, which has the same effect.
 
         Returns:
             The events, opened by ``async with`` or ``async for``.
 
         Raises:
-            ConfigurationError: The operation cannot respond with a stream.
+            ConfigurationError: The operation cannot respond with a stream, or no header can carry the id.
         """
         _check_operation(operation)
-        return EventStream(self._settings, encode_request(operation.as_stream()), resume=resume)
+        request = encode_request(operation.as_stream())
+        return EventStream(self._settings, request, resume=resume, last_event_id=last_event_id)
 
     def download(self, operation: Operation[bytes]) -> FileDownload:
         """Send an operation whose response is a file.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["EventParser", "ServerSentEvent", "encode_event"]
 
 #: Bytes. Twice the size of the largest events known in practice: 8 MiB, an image or a whole document in one event.
-_MAX_EVENT_SIZE = 16 * 1024 * 1024
+MAX_EVENT_SIZE = 16 * 1024 * 1024
 #: Milliseconds, about 30,000 years. Longer ``retry`` values are capped, since converting many digits to int is slow.
 _MAX_RETRY = 10**15
 #: Bytes. Smaller chunks are joined in the buffer: as separate objects, they would take many times their size.
@@ -143,7 +143,7 @@ class EventParser:
         "_unreported",
     )
 
-    def __init__(self, *, max_event_size: int = _MAX_EVENT_SIZE) -> None:
+    def __init__(self, *, max_event_size: int = MAX_EVENT_SIZE) -> None:
         if not isinstance(max_event_size, int) or max_event_size < 1:
             raise ConfigurationError("max_event_size must be a positive integer")
         self._max_size = max_event_size
@@ -164,8 +164,15 @@ class EventParser:
 
     @property
     def last_event_id(self) -> str:
-        """The id to send as ``Last-Event-ID`` when reconnecting, ``""`` if there is none."""
+        """The id to send as ``Last-Event-ID`` when reconnecting, ``""`` if there is none.
+
+        It can be set before a stream that continues another one: its events have this id until it sends one.
+        """
         return self._last_id
+
+    @last_event_id.setter
+    def last_event_id(self, last_event_id: str) -> None:
+        self._last_id = last_event_id
 
     @property
     def retry(self) -> int | None:

@@ -6,7 +6,12 @@ from typing import Any
 import httpx
 import trio
 
-from handinger_async import APIConnectionError, APIStatusError, operations
+from handinger_async import (
+    APIConnectionError,
+    APIStatusError,
+    ServerSentEvent,
+    operations,
+)
 from handinger_async.codec import decode_response, encode_request, raise_for_status
 from handinger_async.http import Endpoint, Request, Response
 from handinger_async.resume import ResumableStream, State
@@ -15,8 +20,17 @@ from handinger_async.resume import ResumableStream, State
 def prepare(client: httpx.AsyncClient, endpoint: Endpoint, request: Request) -> Any:
     """Return a request for httpx."""
     url, request = endpoint.prepare(request)
-    headers, body = dict(request.headers), request.body or None
+    headers = [
+        (name.encode(), value.encode()) for name, value in request.headers.items()
+    ]
+    body = request.body or None
     return client.build_request(request.method, str(url), headers=headers, content=body)
+
+
+def show(events: list[ServerSentEvent]) -> None:
+    """Print the events."""
+    for event in events:
+        print(event.id, len(event.data))
 
 
 async def watch(client: httpx.AsyncClient, endpoint: Endpoint, worker_id: str) -> int:
@@ -33,9 +47,8 @@ async def watch(client: httpx.AsyncClient, endpoint: Endpoint, worker_id: str) -
                 raise_for_status(head)
                 stream.connected(head)
                 async for chunk in response.aiter_bytes():
-                    for event in stream.feed(chunk):
-                        print(event.id, len(event.data))
-                stream.end()
+                    show(stream.feed(chunk))
+                show(stream.end())
         except httpx.TransportError as error:
             await trio.sleep(stream.interrupted(APIConnectionError(str(error))))
         except (APIConnectionError, APIStatusError) as error:

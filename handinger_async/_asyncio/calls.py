@@ -48,6 +48,7 @@ class Settings:
         options: The per-call options.
         observe: Called with each `Attempt`.
         max_body_size: Maximum bytes of a decompressed body that is kept in memory.
+        max_event_size: Maximum bytes of an event of a stream.
     """
 
     pool: Pool
@@ -56,6 +57,7 @@ class Settings:
     options: Options
     observe: Observer | None
     max_body_size: int
+    max_event_size: int
     #: By method and target: a request without a body, and its URL and request as prepared.
     _prepared: dict[tuple[str, str], tuple[Request, URL, Request]] = attrs.field(factory=dict, init=False, repr=False)
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Self
 
+import attrs
+
 from ..errors import (
     APIConnectionError,
     APIError,
@@ -15,7 +17,7 @@ from ..errors import (
     EventTooLargeError,
 )
 from ..http import Request
-from ..resume import ResumableStream, State
+from ..resume import ResumableStream, State, can_be_sent
 from ..retry import RetryPolicy
 from ..sse import ServerSentEvent
 from .attempts import logger
@@ -24,6 +26,7 @@ from .calls import Settings
 
 __all__ = ["EventBatches", "EventStream"]
 
+_LAST_EVENT_ID = "last-event-id"
 #: For reconnections: `ResumableStream` counts them and sets the delays between them.
 _NO_RETRY = RetryPolicy(max_retries=0)
 
@@ -40,13 +43,27 @@ class EventStream(StreamedBody):
     It ends in one of three ways: complete; closed, by `aclose` or by leaving its ``async with``; or with
     `StreamInterruptedError`. A truncated body, or one that ends within an event, is an interruption.
 
-    If the request is a GET, an interrupted stream is resumed after the last event id. Events that the server replays
-    are dropped; see `handinger_async.resume`.
+    If the request is a GET, an interrupted stream is resumed after the last event id; one without any event is opened
+    again. Events that the server replays are dropped; see `handinger_async.resume`.
+
+    One task reads it. A reader that is cancelled can come again, but a POST that was cancelled while it was opened is
+    interrupted: it is not sent twice.
     """
 
-    def __init__(self, settings: Settings, request: Request, *, resume: bool) -> None:
+    def __init__(self, settings: Settings, request: Request, *, resume: bool, last_event_id: str = "") -> None:
+        options = settings.options
+        if given := options.headers.get(_LAST_EVENT_ID, ""):
+            # The headers of the options win over those of the request, whose id must be able to advance.
+            others = {name: value for name, value in options.headers.items() if name.lower() != _LAST_EVENT_ID}
+            settings = attrs.evolve(settings, options=attrs.evolve(options, headers=others))
+        if not isinstance(last_event_id, str) or not can_be_sent(last_event_id or given):
+            raise ConfigurationError("last_event_id must be a string that a header can carry")
+        if last_event_id := last_event_id or given:
+            request = attrs.evolve(request, headers=request.headers | {"Last-Event-ID": last_event_id})
         super().__init__(settings, request)
-        self._events = ResumableStream(request, retry=settings.options.retry, resume=resume)
+        self._events = ResumableStream(
+            request, retry=options.retry, resume=resume, max_event_size=settings.max_event_size
+        )
         self._ready: Iterator[ServerSentEvent] = iter(())
         #: The loop's time at which to reconnect; None until that is decided. It survives a cancelled read.
         self._reconnect_at: float | None = None
@@ -117,9 +134,7 @@ class EventStream(StreamedBody):
             await self._resume()
         try:
             chunk = await self._read()
-            if chunk:
-                return self._events.feed(chunk)
-            self._events.end()
+            return self._events.feed(chunk) if chunk else self._events.end()
         except (APIConnectionError, APIStatusError) as error:
             if self._state is not BodyState.OPEN:  # it could not be opened
                 raise

@@ -3,8 +3,6 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from handinger_async import (
     APIConnectionError,
@@ -13,45 +11,13 @@ from handinger_async import (
     ConfigurationError,
     EventTooLargeError,
     RetryPolicy,
-    ServerSentEvent,
     StreamInterruptedError,
-    encode_event,
 )
 from handinger_async.errors import status_error_class
 from handinger_async.http import Request, Response
 from handinger_async.resume import ResumableStream, State
-from handinger_async.testing.strategies import splits
 
-GET = Request("GET", "/api/workers/w/stream", {"Accept": "text/event-stream"})
-SSE = Response(200, {"Content-Type": "text/event-stream"})
-CUT = APIConnectionError("cut")
-POLICY = RetryPolicy(max_retries=2, initial_delay=1.0, max_delay=1.0)
-
-
-def live(*chunks: bytes, retry: RetryPolicy = POLICY) -> ResumableStream:
-    """Return a stream that is open and has received some chunks."""
-    stream = ResumableStream(GET, retry=retry)
-    stream.connected(SSE)
-    for chunk in chunks:
-        stream.feed(chunk)
-    return stream
-
-
-def resumed(*chunks: bytes, retry: RetryPolicy = POLICY) -> ResumableStream:
-    """Return a stream that has received some chunks, was interrupted, and is open again."""
-    stream = live(*chunks, retry=retry)
-    stream.interrupted(CUT)
-    stream.connected(SSE)
-    return stream
-
-
-def event(id: str, data: str = "x") -> bytes:
-    return encode_event(ServerSentEvent(data, id=id))
-
-
-def plain(data: str) -> bytes:
-    """Return an event without an id of its own."""
-    return f"data: {data}\n\n".encode()
+from .resumable import CUT, GET, POLICY, SSE, event, live, plain, resumed
 
 
 def error(status: int, headers: dict[str, str] | None = None) -> APIStatusError:
@@ -60,42 +26,60 @@ def error(status: int, headers: dict[str, str] | None = None) -> APIStatusError:
 
 # Transitions ##########################################################################################################
 
-#: Events sent before the interruption: the tail is 3, and two events without an id.
-BEFORE = (event("1"), event("2"), event("3", "three"), plain("a"), plain("b"))
+#: Events sent before the interruption: a greeting, three with an id, and a tail of two without.
+BEFORE = (plain("hello"), event("1"), event("2"), event("3", "three"), plain("a"), plain("b"))
 
-#: State of the stream, next event, state afterwards. It is delivered if and only if that is LIVE.
+#: Events received after it, which lead to each state.
 RECONNECTED = ()
+GREETED = (plain("hello"),)
 REPLAYING = (event("1"),)
 TAIL = (event("3", "three"),)
 
 
 @pytest.mark.parametrize(
-    ("received", "state", "chunk", "next_state"),
+    ("received", "state", "chunk", "next_state", "delivered"),
     [
-        (RECONNECTED, State.RECONNECTED, event("2"), State.REPLAYING),
-        (RECONNECTED, State.RECONNECTED, event("3", "three"), State.IN_TAIL),
-        (RECONNECTED, State.RECONNECTED, event("3", "a"), State.IN_TAIL),
-        (RECONNECTED, State.RECONNECTED, event("3", "other"), State.LIVE),
-        (RECONNECTED, State.RECONNECTED, event("4"), State.LIVE),
-        (REPLAYING, State.REPLAYING, event("2"), State.REPLAYING),
-        (REPLAYING, State.REPLAYING, event("3", "three"), State.IN_TAIL),
-        (REPLAYING, State.REPLAYING, event("3", "other"), State.IN_TAIL),
-        (REPLAYING, State.REPLAYING, event("1.5"), State.REPLAYING),
-        (TAIL, State.IN_TAIL, event("2"), State.LIVE),
-        (TAIL, State.IN_TAIL, plain("a"), State.IN_TAIL),
-        (TAIL, State.IN_TAIL, plain("b"), State.LIVE),
-        (TAIL, State.IN_TAIL, event("4"), State.LIVE),
+        (RECONNECTED, State.RECONNECTED, event("2"), State.REPLAYING, []),  # OLD
+        (RECONNECTED, State.RECONNECTED, event("3", "three"), State.IN_TAIL, []),  # LAST
+        (RECONNECTED, State.RECONNECTED, event("3", "other"), State.LIVE, ["other"]),  # NEW
+        (RECONNECTED, State.RECONNECTED, event("4"), State.LIVE, ["x"]),
+        (RECONNECTED, State.RECONNECTED, event("1", "a"), State.LIVE, ["a"]),
+        (RECONNECTED, State.RECONNECTED, plain("hello"), State.RECONNECTED, []),  # REPEAT
+        (RECONNECTED, State.RECONNECTED, plain("a"), State.RECONNECTED, []),
+        (RECONNECTED, State.RECONNECTED, plain("three"), State.RECONNECTED, ["three"]),  # PLAIN
+        (RECONNECTED, State.RECONNECTED, plain("b"), State.RECONNECTED, ["b"]),
+        (GREETED, State.RECONNECTED, plain("hello"), State.RECONNECTED, ["hello", "hello"]),
+        (GREETED, State.RECONNECTED, event("4"), State.LIVE, ["hello", "x"]),
+        (GREETED, State.RECONNECTED, event("3", "three"), State.IN_TAIL, []),
+        ((plain("a"),), State.RECONNECTED, plain("b"), State.RECONNECTED, []),  # COMPLETE
+        ((plain("a"),), State.RECONNECTED, event("4"), State.LIVE, ["a", "x"]),
+        ((plain("a"), plain("b")), State.RECONNECTED, event("4"), State.LIVE, ["x"]),
+        ((plain("a"), plain("b")), State.RECONNECTED, plain("a"), State.RECONNECTED, ["a"]),
+        (REPLAYING, State.REPLAYING, event("2"), State.REPLAYING, []),
+        (REPLAYING, State.REPLAYING, event("3", "three"), State.IN_TAIL, []),
+        (REPLAYING, State.REPLAYING, event("3", "other"), State.LIVE, ["x", "other"]),
+        (REPLAYING, State.REPLAYING, event("1.5"), State.LIVE, ["x", "x"]),
+        (REPLAYING, State.REPLAYING, plain("other"), State.REPLAYING, []),
+        ((*REPLAYING, plain("other")), State.REPLAYING, event("3", "three"), State.IN_TAIL, ["other"]),
+        ((*REPLAYING, plain("other")), State.REPLAYING, event("4"), State.LIVE, ["x", "other", "x"]),
+        (TAIL, State.IN_TAIL, event("2"), State.LIVE, ["x"]),
+        (TAIL, State.IN_TAIL, plain("a"), State.IN_TAIL, []),
+        (TAIL, State.IN_TAIL, plain("b"), State.LIVE, ["b"]),
+        (TAIL, State.IN_TAIL, event("4"), State.LIVE, ["x"]),
+        ((*TAIL, plain("a")), State.IN_TAIL, plain("b"), State.LIVE, []),
+        ((*TAIL, plain("a")), State.IN_TAIL, event("4"), State.LIVE, ["a", "x"]),
+        ((*TAIL, plain("a")), State.IN_TAIL, plain("a"), State.LIVE, ["a", "a"]),
     ],
 )
 def test_event_leads_to_the_state_of_the_table(
-    received: tuple[bytes, ...], state: State, chunk: bytes, next_state: State
+    received: tuple[bytes, ...], state: State, chunk: bytes, next_state: State, delivered: list[str]
 ) -> None:
     stream = resumed(*BEFORE)
     for earlier in received:
         assert stream.feed(earlier) == []
     assert stream.state is state
-    delivered = stream.feed(chunk)
-    assert (stream.state, bool(delivered)) == (next_state, next_state is State.LIVE)
+    assert [event.data for event in stream.feed(chunk)] == delivered
+    assert stream.state is next_state
 
 
 @pytest.mark.parametrize("chunks", [(), REPLAYING, TAIL, (event("4"),)])
@@ -107,13 +91,17 @@ def test_interruption_in_any_state_asks_for_a_reconnection(chunks: tuple[bytes, 
     assert stream.state is State.INTERRUPTED
 
 
-@pytest.mark.parametrize(("chunks", "state"), [((), State.ENDED), (TAIL, State.ENDED), ((event("4"),), State.ENDED)])
-def test_end_after_a_reconnection_completes_the_stream(chunks: tuple[bytes, ...], state: State) -> None:
+@pytest.mark.parametrize(
+    ("chunks", "held"),
+    [((), []), (GREETED, ["hello"]), (TAIL, []), ((*TAIL, plain("a")), ["a"]), ((event("4"),), [])],
+)
+def test_end_after_a_reconnection_completes_the_stream(chunks: tuple[bytes, ...], held: list[str]) -> None:
     stream = resumed(*BEFORE)
     for chunk in chunks:
         stream.feed(chunk)
-    stream.end()
-    assert stream.state is state
+    seen = stream.events_seen
+    assert [event.data for event in stream.end()] == held
+    assert (stream.state, stream.events_seen) == (State.ENDED, seen + len(held))
 
 
 def test_end_in_the_middle_of_a_replay_is_an_interruption() -> None:
@@ -182,6 +170,15 @@ def test_interruption_in_a_replay_keeps_the_id_of_the_last_delivered_event() -> 
     assert [event.id for event in stream.feed(plain("new"))] == ["3"]
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_replay_that_begins_with_an_id_without_an_event_keeps_the_id(split: bool) -> None:
+    stream = resumed(*BEFORE)
+    for chunk in [b"id: 1\n\n", event("1")] if split else [b"id: 1\n\n" + event("1")]:
+        stream.feed(chunk)
+    stream.interrupted(CUT)
+    assert stream.last_event_id == "3"
+
+
 def test_id_without_an_event_is_the_id_to_resume_after() -> None:
     stream = resumed(*BEFORE)
     assert stream.feed(b"id: 9\n\n") == []
@@ -192,25 +189,56 @@ def test_id_without_an_event_is_the_id_to_resume_after() -> None:
 # Decisions ############################################################################################################
 
 
-def test_delay_is_that_of_the_policy_or_of_the_server() -> None:
-    assert 0.75 <= live(event("1")).interrupted(CUT) <= 1
-    assert live(b"retry: 2500\n", event("1")).interrupted(CUT) == 2.5
+@pytest.mark.parametrize(
+    ("failure", "delays"),
+    [
+        (CUT, (2.5, 2.5)),
+        (error(503), (2.5, 2.5)),
+        (error(503, {"Retry-After": "7"}), (7, 7)),
+        (error(503, {"Retry-After": "1"}), (1, 1)),
+        (error(429, {"retry-after-ms": "50"}), (0.05, 0.05)),
+    ],
+    ids=["cut", "503", "503 and later", "503 and sooner", "429 in milliseconds"],
+)
+def test_retry_after_of_an_error_wins_over_the_retry_field(failure: Any, delays: tuple[float, float]) -> None:
     stream = live(b"retry: 2500\n", event("1"))
-    assert stream.interrupted(error(503, {"Retry-After": "7"})) == 7
+    assert delays[0] <= stream.interrupted(failure) <= delays[1]
+
+
+def test_delay_is_that_of_the_policy_without_a_retry_field() -> None:
+    assert 0.75 <= live(event("1")).interrupted(CUT) <= 1
+
+
+def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
+    assert live(b"retry: 1\n", event("1")).interrupted(error(503)) >= 0.75
 
 
 @pytest.mark.parametrize(
     ("stream", "failure", "time_left"),
     [
-        (live(), CUT, None),
         (live(plain("no id")), CUT, None),
+        (live(event("1"), b"id\ndata: no id any more\n\n"), CUT, None),
+        (live(event("a\x01b")), CUT, None),
+        (live(event("\x7f")), CUT, None),
+        (live(event("\t ")), CUT, None),
         (live(event("1")), error(404), None),
         (live(event("1")), APIResponseValidationError("not a stream"), None),
         (live(event("1")), CUT, 0.5),
         (live(b"retry: 60001\n", event("1")), CUT, None),
         (live(event("1"), retry=RetryPolicy(max_retries=0)), CUT, None),
     ],
-    ids=["no event", "no id", "404", "not a stream", "deadline", "retry too long", "no retries"],
+    ids=[
+        "no id",
+        "reset",
+        "control",
+        "DEL",
+        "blank",
+        "404",
+        "not a stream",
+        "deadline",
+        "retry too long",
+        "no retries",
+    ],
 )
 def test_stream_that_cannot_be_resumed_is_given_up(
     stream: ResumableStream, failure: Any, time_left: float | None
@@ -257,46 +285,43 @@ def test_event_that_is_too_large_is_an_error() -> None:
         stream.feed(b"data: " + b"x" * 2**21 + b"\n")
 
 
-# Nothing lost, nothing twice ##########################################################################################
+# Where to begin #######################################################################################################
 
 
-@given(st.data())
-def test_cuts_and_replays_at_any_place_lose_and_double_nothing(data: st.DataObject) -> None:
-    """The events of the server have ids, or follow one with an id; it replays from any event on."""
-    ids = data.draw(st.lists(st.booleans(), min_size=1, max_size=8).map(lambda own: [True, *own]))
-    events = [event(str(n), f"d{n}") if own else plain(f"d{n}") for n, own in enumerate(ids)]
-    stream = ResumableStream(GET, retry=RetryPolicy(max_retries=9))
-    received: list[str] = []
-    begin = 0
-    for _ in range(data.draw(st.integers(0, 3))):
-        stream.connected(SSE)
-        body = b"".join(events[begin:])
-        cut = data.draw(st.integers(len(events[begin]), len(body)))
-        for chunk in data.draw(splits(body[:cut])):
-            received += [event.data for event in stream.feed(chunk)]
+def test_stream_begins_after_the_last_event_id_of_its_request_and_advances() -> None:
+    request = Request("GET", GET.target, {"last-event-id": "7"})
+    stream = ResumableStream(request, retry=POLICY)
+    assert (stream.request(), stream.last_event_id) == (request, "7")
+    stream.connected(SSE)
+    assert [event.id for event in stream.feed(plain("a") + event("8"))] == ["7", "8"]
+    stream.interrupted(CUT)
+    assert stream.request().headers == {"Last-Event-ID": "8"}
+
+
+def test_event_without_an_id_after_the_given_one_is_recognised() -> None:
+    stream = ResumableStream(Request("GET", GET.target, {"Last-Event-ID": "7"}), retry=POLICY)
+    stream.connected(SSE)
+    assert len(stream.feed(plain("a"))) == 1
+    stream.interrupted(CUT)
+    stream.connected(SSE)
+    assert [event.data for event in stream.feed(plain("a") + event("8"))] == ["x"]
+
+
+@pytest.mark.parametrize("chunk", [b"", b": comment\n\n", b"retry: 10\n\n", b"data: unfin", b"id: 5\n\n"])
+def test_stream_without_an_event_is_opened_again(chunk: bytes) -> None:
+    stream = live(chunk)
+    assert stream.interrupted(CUT) > 0
+    expected = {"Last-Event-ID": "5"} if b"5" in chunk else {}
+    assert stream.request().headers == GET.headers | expected
+    stream.connected(SSE)
+    assert stream.state is State.LIVE
+    assert [event.data for event in stream.feed(plain("a") + event("6"))] == ["a", "x"]
+
+
+def test_stream_without_an_event_is_opened_as_often_as_the_policy_permits() -> None:
+    stream = live()
+    stream.interrupted(CUT)
+    stream.connected(SSE)
+    stream.interrupted(CUT)
+    with pytest.raises(StreamInterruptedError):
         stream.interrupted(CUT)
-        last = max(n for n in range(len(ids)) if ids[n] and n <= int(stream.last_event_id))
-        begin = data.draw(st.sampled_from([n for n in range(last + 1) if ids[n]]))
-    stream.connected(SSE)
-    received += [event.data for event in stream.feed(b"".join(events[begin:]))]
-    stream.end()
-    assert received == [f"d{n}" for n in range(len(ids))]
-    assert stream.events_seen == len(ids)
-
-
-def test_memory_counts_ids_and_not_events() -> None:
-    stream = live(*[event(str(n)) + plain("x") * 10 for n in range(200)])
-    stream.interrupted(CUT)
-    stream.connected(SSE)
-    assert stream.feed(event("50")) == []
-    assert stream.state is State.REPLAYING
-
-
-def test_memory_of_a_long_stream_is_bounded() -> None:
-    stream = live(*[event(str(n)) for n in range(5000)])
-    stream.interrupted(CUT)
-    stream.connected(SSE)
-    assert stream.feed(event("1")) != []  # an id long forgotten counts as new
-    stream.interrupted(CUT)
-    stream.connected(SSE)
-    assert stream.feed(event("0")) == []  # the first id begins a replay at any length

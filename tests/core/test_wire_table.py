@@ -26,10 +26,10 @@ from handinger_async.operations import (
 from handinger_async.testing import strategies
 
 GET_JSON = {"Accept": "application/json"}
-GET_EVENTS = {"Accept": "text/event-stream"}
+GET_EVENTS = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
 GET_BYTES = {"Accept": "application/octet-stream"}
 POST_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
-POST_EVENTS = {"Accept": "text/event-stream", "Content-Type": "application/json"}
+POST_EVENTS = {"Accept": "text/event-stream", "Cache-Control": "no-cache", "Content-Type": "application/json"}
 
 #: An id whose characters would change the URL, and the same as a percent-encoded path segment.
 ODD, ENCODED = "a/é ?#%2F", "a%2F%C3%A9%20%3F%23%252F"

@@ -1,0 +1,134 @@
+"""What `ResumableStream` delivers of the events after a reconnection, and the memory that it takes."""
+
+import pytest
+
+from handinger_async import RetryPolicy, _history
+from handinger_async._history import History
+from handinger_async.resume import ResumableStream
+
+from .resumable import CUT, SSE, event, live, plain, resumed
+
+
+def delivered(*before: bytes, after: tuple[bytes, ...]) -> list[str]:
+    """Return the data of the events delivered after an interruption."""
+    stream = resumed(*before)
+    return [event.data for chunk in after for event in stream.feed(chunk)]
+
+
+def test_event_without_an_id_is_not_the_last_one_with_an_id() -> None:
+    assert delivered(event("1", "ping"), after=(plain("ping"),)) == ["ping"]
+
+
+def test_greeting_is_dropped_before_a_replay_and_delivered_before_news() -> None:
+    before = (plain("hello"), event("1"), event("2"))
+    assert delivered(*before, after=(plain("hello"), event("1"), event("2"), event("3"))) == ["x"]
+    assert delivered(*before, after=(plain("hello"), event("2"), event("3"))) == ["x"]
+    assert delivered(*before, after=(plain("hello"), event("3"))) == ["hello", "x"]
+
+
+def test_greeting_whose_content_changes_does_not_hide_a_replay() -> None:
+    before = (plain("hello at 1"), event("1"), event("2"))
+    after = (plain("hello at 2"), event("1"), event("2"), event("3", "new"))
+    assert delivered(*before, after=after) == ["hello at 2", "new"]
+
+
+def test_greeting_is_compared_with_the_one_of_the_connection_before() -> None:
+    stream = resumed(event("1"), retry=RetryPolicy(max_retries=9))
+    assert len(stream.feed(plain("hello"))) == 1
+    for _ in range(2):
+        stream.interrupted(CUT)
+        stream.connected(SSE)
+        assert stream.feed(plain("hello") + event("1")) == []
+
+
+def test_ids_that_start_again_with_other_content_are_new() -> None:
+    before = [event(str(n), f"a{n}") for n in (1, 2, 3)]
+    after = tuple(event(str(n), f"b{n}") for n in (1, 2, 3))
+    assert delivered(*before, after=after) == ["b1", "b2", "b3"]
+
+
+def test_repetition_that_turns_out_to_be_none_is_delivered_in_order() -> None:
+    before = [event("1", "ping"), event("2", "ping"), event("3", "a")]
+    after = (event("1", "ping"), plain("b"), event("2", "ping"), event("3", "c"), event("4", "d"))
+    assert delivered(*before, after=after) == ["ping", "b", "ping", "c", "d"]
+
+
+def test_replay_of_some_of_the_events_is_recognised() -> None:
+    before = [event(str(n)) for n in range(9)]
+    assert delivered(*before, after=(event("2"), event("5"), event("8"), event("9", "new"))) == ["new"]
+
+
+def test_event_of_another_type_is_another_event() -> None:
+    other = b"event: done\n" + event("1")
+    assert delivered(event("1"), after=(other,)) == ["x"]
+
+
+def test_new_events_in_a_replay_are_delivered_at_its_end() -> None:
+    before = (event("1"), plain("a"), event("2"))
+    after = (event("1"), plain("a"), plain("news"), event("2"), event("3", "new"))
+    assert delivered(*before, after=after) == ["news", "new"]
+
+
+# Memory ###############################################################################################################
+
+
+def history(stream: ResumableStream) -> History:
+    assert stream._history is not None
+    return stream._history
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the number of events remembered, which is small here."""
+    monkeypatch.setattr(_history, "MEMORY", 100)
+    return 100
+
+
+def test_replay_of_a_long_stream_is_dropped_while_it_arrives() -> None:
+    stream = live(b"".join(event(str(n)) for n in range(5000)))
+    stream.interrupted(CUT)
+    stream.connected(SSE)
+    for n in range(4000):
+        assert stream.feed(event(str(n))) == []
+        assert len(history(stream)._held) <= 1024
+    events = stream.feed(b"".join(event(str(n)) for n in range(4000, 5001)))
+    assert [event.id for event in events] == ["5000"]
+
+
+def test_replay_of_large_events_is_dropped_while_it_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_history, "_MAX_HELD_SIZE", 1000)
+    stream = resumed(*[event(str(n), "x" * 300) for n in range(10)])
+    for n in range(9):
+        assert stream.feed(event(str(n), "x" * 300)) == []
+        assert len(history(stream)._held) <= 3
+
+
+def test_memory_is_bounded_whatever_the_size_of_ids_and_events(memory: int) -> None:
+    stream = live(*[event(f"{n}" + "i" * 10_000) for n in range(memory)])
+    hashes, has_id = history(stream)._hashes, history(stream)._has_id
+    assert (hashes.itemsize * len(hashes), len(has_id)) == (8 * memory, memory)
+    for n in range(1000):
+        stream.feed(event(str(n)))
+        assert len(hashes) == len(has_id) <= 2 * memory
+    assert history(stream)._leading == []
+
+
+def test_replay_of_forgotten_events_is_delivered_again(memory: int) -> None:
+    stream = resumed(*[event(str(n)) for n in range(3 * memory)])
+    assert len(stream.feed(event("0"))) == 1
+    stream.interrupted(CUT)
+    stream.connected(SSE)
+    assert stream.feed(event(str(3 * memory - 10))) == []
+
+
+def test_events_without_ids_are_not_remembered() -> None:
+    stream = live(*[plain(f"{n}") for n in range(100)])
+    assert (len(history(stream)._hashes), len(history(stream)._leading)) == (0, 16)
+
+
+def test_events_without_ids_after_a_reconnection_are_bounded(memory: int) -> None:
+    stream = resumed(event("1"), plain("tail"))
+    for _ in range(10):
+        stream.feed(plain("a") * memory)
+        assert len(history(stream)._hashes) <= 2 * memory
+    assert [event.data for event in stream.feed(plain("tail") + event("1") + event("2", "new"))] == ["tail", "x", "new"]
