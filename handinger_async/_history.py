@@ -82,7 +82,7 @@ class History:
         self._leading, self._is_first = [], False
         self._end = len(self._hashes)
         self._tail = self._has_id.rfind(1) + 1
-        self._next_in_tail = self._tail if self._last_id == last_id else self._end
+        self._next_in_tail = self._tail
         self._last_id = last_id
         self._place = None
         self._parsed_id = NO_ID
@@ -129,8 +129,7 @@ class History:
             return self._classify_with_id(key)
         if is_greeting:
             return Kind.REPEAT
-        self._next_in_tail = self._end  # after another event, nothing repeats the tail or the greeting
-        self._greeting = []
+        self._next_in_tail = self._end  # after another event, nothing repeats the tail
         return Kind.PLAIN
 
     def _classify_with_id(self, key: int) -> Kind:
@@ -171,4 +170,3 @@ class History:
     def _forget(self, count: int) -> None:
         del self._hashes[:count], self._has_id[:count]
         self._end, self._tail = max(0, self._end - count), max(0, self._tail - count)
-        self._next_in_tail = self._end  # events were added, so none repeats the tail any more

@@ -41,6 +41,24 @@ def test_greeting_is_compared_with_the_one_of_the_connection_before() -> None:
         assert stream.feed(plain("hello") + event("1")) == []
 
 
+def test_greeting_is_remembered_over_a_connection_without_an_event() -> None:
+    stream = resumed(plain("hello"), event("1"))
+    stream.interrupted(CUT)
+    stream.connected(SSE)
+    assert stream.feed(plain("hello") + event("1")) == []
+
+
+def test_greeting_in_several_events_may_change_in_one_of_them() -> None:
+    before = (plain("hello"), plain("at 1"), plain("welcome"), event("1"))
+    after = (plain("hello"), plain("at 2"), plain("welcome"), event("1"), event("2", "new"))
+    assert delivered(*before, after=after) == ["hello", "at 2", "new"]
+
+
+def test_tail_ends_with_an_id_that_came_without_an_event() -> None:
+    before = (event("1"), plain("a"), b"id: 2\n\n")
+    assert delivered(*before, after=(plain("a"), event("3"))) == ["a", "x"]
+
+
 def test_ids_that_start_again_with_other_content_are_new() -> None:
     before = [event(str(n), f"a{n}") for n in (1, 2, 3)]
     after = tuple(event(str(n), f"b{n}") for n in (1, 2, 3))
