@@ -113,7 +113,15 @@ def _window_bits(is_gzip: bool, first: int) -> int:
 
 
 def decode_body(response: StreamedResponse) -> StreamedResponse:
-    """Return the response with a decoded body, or with an error in its place."""
+    """Return a response whose body is decoded while it is read.
+
+    Args:
+        response: The response as received. Send ``ACCEPT_ENCODING`` with its request, as ``Accept-Encoding``.
+
+    Returns:
+        The response with its body decompressed chunk by chunk, in bounded memory. Reading the body raises an
+        APIConnectionError if it is truncated, malformed, or in another coding.
+    """
     headers = response.headers
     transfer = headers.get("transfer-encoding", "chunked")
     if transfer != "chunked" and not _is_supported_transfer(transfer):

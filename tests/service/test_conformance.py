@@ -29,18 +29,14 @@ OVER_NETWORK = {
     "wrapped aiohttp": OverNetwork,
     "h11": H11Transport,
 }
-#: The known limits of aiohttp, and those that a given session has beside them: its connections and cookies are its own.
-AIOHTTP_LIMITS = [
-    "a_cancelled_upload_leaves_no_socket",
-    "a_connection_with_idle_data_is_not_reused",
-    "a_connection_with_surplus_data_is_not_reused",
-    "a_reset_is_an_error",
-    "no_content_type_is_made_up",
-]
+#: The known limits of aiohttp with a session that the user gives: its connections and cookies are its own.
 LIMITS = {
-    "aiohttp": AIOHTTP_LIMITS,
-    "aiohttp with a given session": [*AIOHTTP_LIMITS, "no_cookies_are_kept"],
-    "wrapped aiohttp": AIOHTTP_LIMITS,
+    "aiohttp with a given session": [
+        "a_cancelled_upload_leaves_no_socket",
+        "a_connection_with_idle_data_is_not_reused",
+        "a_connection_with_surplus_data_is_not_reused",
+        "no_cookies_are_kept",
+    ]
 }
 
 
