@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
-from urllib.parse import quote
+from codecs import utf_8_decode
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import TypeAlias
+from urllib.parse import quote, unquote_plus
 
 from ..http import Headers, Secret
 
@@ -14,9 +17,29 @@ __all__ = ["MASK", "Scrubber"]
 
 MASK = "***"
 
+#: Where a value is in a text, and its mask.
+Span: TypeAlias = tuple[int, int, str]
+
+#: An API key that is shorter may be a part of any word. It is masked in its header field alone.
+_SHORTEST_KEY = 8
+_LINE_END = r"(?>\r\n|\r|\n)"
+#: White space in JSON; between the lines of an event's data, also the name of that field.
+_SPACE = rf"(?:[ \t]|{_LINE_END}(?:data:)?)*"
+_FIELD = re.compile(rf'"((?:[^"\\\r\n]|\\.)*)"{_SPACE}:{_SPACE}')
+_QUERY_FIELD = re.compile(r"(?:\A|(?<=[?&;]))([^\s\"'<>=&;?#\\]+)=([^\s\"'<>&;#\\]*)")
+_STRING_END = re.compile(r'\\.|["\r\n]')
+_EVENT_END = re.compile(_LINE_END * 2)
+#: The begin of an escape sequence at the end of a truncated string, after any number of escaped backslashes.
+_PARTIAL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_NEXT_LINE = re.compile(_LINE_END + r"data: ?")
+
 
 class Scrubber:
     """Masks the values of fields, and the API key wherever it occurs.
+
+    Names are compared without case, hyphens, underscores and white space: ``apiKey`` masks ``api-key`` and ``API_KEY``
+    too. Fields are found in JSON, in JSON inside a JSON string at any depth, in the data of events, and in queries of
+    URLs.
 
     Args:
         names: The names of the fields.
@@ -26,46 +49,42 @@ class Scrubber:
     _DECODER = json.JSONDecoder(strict=False)
 
     def __init__(self, names: Sequence[str], key: str) -> None:
-        self._key = key
-        self._headers = {name.lower() for name in names}
-        spellings = {name.encode().decode("latin-1") for name in names} | {json.dumps(name)[1:-1] for name in names}
-        self._field = _any_of(r'"(?:{})"\s*:\s*', spellings)
-        self._query = _any_of(r"(?<=[?&])(?:{})=([^&]*)", {quote(name) for name in names} | set(names))
+        self._names = {_fold(name) for name in names}
+        self._key = re.compile("".join(map(_spellings, key))) if len(key) >= _SHORTEST_KEY else None
 
     def text(self, text: str) -> str:
-        """Return ``text`` with the key masked."""
-        return text.replace(self._key, MASK) if self._key else text
+        """Return ``text`` with the named fields in it and the key masked."""
+        return _replace(text, self._spans(text, str))[0]
 
     def headers(self, headers: Headers) -> dict[str, str]:
         """Return header fields, with credentials and the named fields masked."""
         return {
-            name: MASK if isinstance(value, Secret) or name.lower() in self._headers else self.text(value)
+            name: MASK if isinstance(value, Secret) or _fold(name) in self._names else self.text(value)
             for name, value in headers.items()
         }
 
     def target(self, target: str) -> str:
         """Return a path and query with the named query fields and the key masked."""
-        if self._query is not None:
-            target = self._query.sub(lambda found: found[0][: found.start(1) - found.start()] + MASK, target)
-        return self.text(target)
+        path, mark, query = target.partition("?")
+        fields = [self._query_field(field) for field in query.split("&")]
+        return self.text(path) + mark + "&".join(fields)
+
+    def _query_field(self, field: str) -> str:
+        name, mark, value = field.partition("=")
+        if mark and _fold(unquote_plus(name)) in self._names:
+            return f"{name}={MASK}"
+        decoded = unquote_plus(value)
+        scrubbed = self.text(decoded)  # JSON, for example
+        return self.text(name) + mark + (value if scrubbed == decoded else quote(scrubbed, safe="*"))
 
     def chunks(self, chunks: Sequence[bytes]) -> list[bytes]:
-        """Return the chunks of a body with the named JSON fields and the key masked.
+        """Return the chunks of a body with the named fields and the key masked.
 
         A value that spans several chunks is masked in the first of them and removed from the others.
         """
         body = b"".join(chunks).decode("latin-1")  # one character for each byte
-        kept: list[str] = []
-        moved: list[tuple[int, int, int]] = []  # for each span: its begin and end, and the end of its mask
-        at = length = 0
-        for first, last, mask in sorted(self._spans(body)):
-            if last > at:
-                first = max(first, at)
-                kept += body[at:first], mask
-                length += first - at + len(mask)
-                at = last
-                moved.append((first, last, length))
-        masked = "".join([*kept, body[at:]]).encode("latin-1")
+        replaced, moved = _replace(body, self._spans(body, _decode_bytes))
+        masked = replaced.encode("latin-1")
         firsts = [first for first, _, _ in moved]
         result = []
         begin = position = 0
@@ -78,24 +97,110 @@ class Scrubber:
             begin = end
         return result
 
-    def _spans(self, body: str) -> list[tuple[int, int, str]]:
-        """Return the spans of values to mask: begin, end, mask."""
-        spans = []
-        if self._field is not None:
-            for found in self._field.finditer(body):
-                try:
-                    value, end = self._DECODER.raw_decode(body, found.end())
-                    mask = (
-                        json.dumps(MASK if isinstance(value, str) else type(value)()) if value is not None else "null"
-                    )
-                except ValueError:  # truncated, or not on one line: mask the rest of the event
-                    end, mask = body.find("\n\n", found.end()), f'"{MASK}"'
-                    end = len(body) if end < 0 else end
-                spans.append((found.end(), end, mask))
-        if self._key:
-            spans += [(found.start(), found.end(), MASK) for found in re.finditer(re.escape(self._key), body)]
-        return spans
+    def _spans(self, text: str, decode: Callable[[str], str]) -> Iterator[Span]:
+        """Yield the spans of values to mask; ``decode`` is for characters that stand for bytes."""
+        if self._names:
+            yield from self._json_fields(text, decode)
+            for found in _QUERY_FIELD.finditer(text):
+                if _fold(decode(unquote_plus(found[1]))) in self._names:
+                    yield found.start(2), found.end(2), MASK
+        if self._key is not None:
+            for found in self._key.finditer(text):
+                yield found.start(), found.end(), MASK
+        if "\\" in text:
+            yield from self._strings(text, decode)
+
+    def _json_fields(self, text: str, decode: Callable[[str], str]) -> Iterator[Span]:
+        at = 0
+        while found := _FIELD.search(text, at):
+            at = found.end()
+            if _fold(_unescape(decode(found[1])) or "") in self._names:
+                span = self._value(text, at)
+                at = max(at, span[1])
+                yield span
+
+    def _value(self, text: str, begin: int) -> Span:
+        """Return the span of the JSON value that begins at an index."""
+        try:
+            value, end = self._raw_decode(text, begin)
+        except ValueError:
+            event_end = _EVENT_END.search(text, begin)
+            end = len(text) if event_end is None else event_end.start()
+            try:
+                value, end = self._raw_decode_lines(text, begin, end)
+            except ValueError:  # truncated: mask the rest of the event
+                return begin, end, f'"{MASK}"'
+        return begin, end, "null" if value is None else json.dumps(MASK if isinstance(value, str) else type(value)())
+
+    def _raw_decode(self, text: str, begin: int) -> tuple[object, int]:
+        try:
+            return self._DECODER.raw_decode(text, begin)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    def _raw_decode_lines(self, text: str, begin: int, end: int) -> tuple[object, int]:
+        """Decode a JSON value in the data of an event, where that has several lines."""
+        part = text[begin:end]
+        value, length = self._raw_decode(_NEXT_LINE.sub("\n", part), 0)
+        for found in _NEXT_LINE.finditer(part):
+            if found.start() >= length:
+                break
+            length += len(found[0]) - 1
+        return value, begin + length
+
+    def _strings(self, text: str, decode: Callable[[str], str]) -> Iterator[Span]:
+        """Yield the spans of JSON strings whose content needs masks, such as JSON inside a JSON string."""
+        ends = [found.start() for found in _STRING_END.finditer(text) if found[0][0] != "\\"]
+        for before, after in pairwise([-1, *ends, len(text)]):
+            literal = text[before + 1 : after]
+            if "\\" not in literal or (content := _unescape(decode(literal))) is None:
+                continue
+            masked = self.text(content)
+            if masked != content:
+                escaped = json.dumps(masked, ensure_ascii=literal.isascii())[1:-1]
+                if decode is _decode_bytes:
+                    escaped = escaped.encode("utf-8", "surrogatepass").decode("latin-1")
+                yield before + 1, after, escaped
 
 
-def _any_of(pattern: str, names: Collection[str]) -> re.Pattern[str] | None:
-    return re.compile(pattern.format("|".join(map(re.escape, sorted(names))))) if names else None
+def _replace(text: str, spans: Iterator[Span]) -> tuple[str, list[tuple[int, int, int]]]:
+    """Return ``text`` with spans replaced, and for each span its begin, its end, and the end of its mask."""
+    kept: list[str] = []
+    moved: list[tuple[int, int, int]] = []
+    at = length = 0
+    for first, last, mask in sorted(spans):
+        if last > at:
+            first = max(first, at)
+            kept += text[at:first], mask
+            length += first - at + len(mask)
+            at = last
+            moved.append((first, last, length))
+    return "".join([*kept, text[at:]]), moved
+
+
+def _decode_bytes(text: str) -> str:
+    """Decode characters that stand for the bytes of UTF-8; a truncated character at the end is left out."""
+    try:
+        return utf_8_decode(text.encode("latin-1"), "strict", False)[0]
+    except ValueError:
+        return text
+
+
+def _unescape(literal: str) -> str | None:
+    """Return the content of a JSON string, truncated or not; None if it is none."""
+    literal = _PARTIAL_ESCAPE.sub(r"\1", literal)
+    try:
+        content: str = json.loads(f'"{literal}"')
+    except ValueError:
+        return None
+    return content
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).casefold()
+
+
+def _spellings(character: str) -> str:
+    """Return a pattern for a character, as it is or escaped as in a URL or in JSON."""
+    percent = "".join(f"%(?:25)*{byte:02x}" for byte in character.encode())
+    return rf"(?:(?i:{percent}|\\u{ord(character):04x})|\\?{re.escape(character)})"

@@ -10,11 +10,13 @@
 
 The file is JSON, for people to read and edit. The chunks of a body are kept as they arrived. The API key, cookies and
 the fields that you name are masked before anything is written: with ``***``, or with an empty value of the same type,
-so that the replayed response can still be decoded.
+so that the replayed response can still be decoded. Names are compared without case, hyphens, underscores and blanks. A
+key of less than 8 characters is masked as a credential alone: it may be a part of any word.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -50,7 +52,8 @@ class RecordingTransport:
     Args:
         inner: The transport that sends the requests. It is closed with this one.
         path: The file, written when the transport is closed.
-        scrub: Names of fields to mask: header fields, query fields, and JSON fields at any depth of a body.
+        scrub: Names of fields to mask: header fields, query fields, and JSON fields at any depth of a body, also in
+            JSON inside a string. ``api_key`` masks ``apiKey`` and ``Api-Key`` too.
     """
 
     def __init__(self, inner: Transport, path: str | os.PathLike[str], *, scrub: Collection[str] = ()) -> None:
@@ -60,24 +63,34 @@ class RecordingTransport:
         self._path = Path(path)
         self._names = sorted(scrub)
         self._exchanges: list[dict[str, Any]] = []
+        self._responses: list[_RecordedResponse] = []
+        self._closed = False
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Send a request; see `Transport.open`."""
         scrubber = Scrubber(self._names, _key(request))
-        exchange: dict[str, Any] = {"request": _describe(request, scrubber)}
+        exchange: dict[str, Any] = {"request": _describe(request, scrubber), "response": None}
         self._exchanges.append(exchange)
         try:
-            response = await self._inner.open(url, request, connect_timeout=connect_timeout)
-        except APIConnectionError as error:
-            exchange["error"] = _describe_error(error, scrubber)
+            opened = await self._inner.open(url, request, connect_timeout=connect_timeout)
+        except Exception as error:
+            if not self._closed:  # else the request was waiting until then
+                exchange["error"] = _describe_error(error, scrubber)
             raise
-        return _RecordedResponse(response, exchange, scrubber)
+        response = _RecordedResponse(opened, exchange, scrubber)
+        self._responses.append(response)
+        return response
 
     async def aclose(self) -> None:
         """Close the inner transport, and write the file."""
-        await self._inner.aclose()
-        recording = {"scrubbed": self._names, "exchanges": self._exchanges}
-        _write(self._path, json.dumps(recording, ensure_ascii=False, indent=1) + "\n")
+        self._closed = True
+        for response in self._responses:
+            response.end()
+        try:
+            await self._inner.aclose()
+        finally:
+            recording = {"scrubbed": self._names, "exchanges": self._exchanges}
+            _write(self._path, json.dumps(recording, ensure_ascii=False, indent=1) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
@@ -93,9 +106,9 @@ class _RecordedResponse:
             "status": response.status,
             "headers": scrubber.headers(response.headers),
             "chunks": [],
-            "end": "closed",
         }
         exchange["response"] = self._record
+        self._waiting = False
         self._done = False
 
     @property
@@ -107,11 +120,13 @@ class _RecordedResponse:
         return self._response.headers
 
     async def read_chunk(self) -> bytes:
+        self._waiting = True
         try:
             chunk = await self._response.read_chunk()
-        except APIConnectionError as error:
+        except Exception as error:
             self._end(_describe_error(error, self._scrubber))
             raise
+        self._waiting = False
         if chunk:
             self._chunks.append(chunk)
         else:
@@ -119,8 +134,12 @@ class _RecordedResponse:
         return chunk
 
     async def aclose(self) -> None:
-        self._end("closed")
+        self.end()
         await self._response.aclose()
+
+    def end(self) -> None:
+        """End the record here: the response is closed."""
+        self._end("waiting" if self._waiting else "closed")
 
     def _end(self, how: object) -> None:
         if not self._done:
@@ -134,7 +153,8 @@ class ReplayTransport:
     """A transport that replays recorded responses, in the same chunks.
 
     Each request gets the first unused response to an equal request. Requests are compared by method, path, query, body
-    and the headers that affect a response; not by host.
+    and the headers that affect a response; not by host. Where the recorded exchange waited for the service until it was
+    cancelled or closed, such as at a time limit, the replayed one waits as well, until the same happens to it.
 
     Args:
         path: A file written by a `RecordingTransport`.
@@ -146,7 +166,7 @@ class ReplayTransport:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
-            recording = loads(Path(path).read_bytes())
+            recording = json.loads(Path(path).read_bytes().decode("utf-8", "surrogatepass"))
             self._names: list[str] = recording["scrubbed"]
             self._unused: list[dict[str, Any]] = list(recording["exchanges"])
         except (ValueError, TypeError, KeyError) as error:
@@ -170,7 +190,7 @@ class ReplayTransport:
         """Close the responses that are still open."""
         await self._memory.aclose()
 
-    def _replay(self, request: Request) -> StreamingResponse:
+    async def _replay(self, request: Request) -> StreamingResponse:
         sent = _describe(request, Scrubber(self._names, _key(request)))
         for place, exchange in enumerate(self._unused):
             if not _differences(exchange["request"], sent):
@@ -181,6 +201,8 @@ class ReplayTransport:
         if "error" in exchange:
             raise _to_error(exchange["error"])
         recorded = exchange["response"]
+        if recorded is None:
+            await _wait()
         return StreamingResponse(recorded["status"], recorded["headers"], _chunks(recorded))
 
     def _explain_mismatch(self, sent: dict[str, Any]) -> str:
@@ -195,10 +217,17 @@ async def _chunks(recorded: dict[str, Any]) -> AsyncIterator[bytes]:
     for chunk in recorded["chunks"]:
         yield _from_json(chunk)
     end = recorded["end"]
+    if end == "waiting":
+        await _wait()
     if isinstance(end, dict):
         raise _to_error(end)
     if end == "closed":
         raise ReplayMismatchError("the response is read further than in the recording, where it was closed early")
+
+
+async def _wait() -> None:
+    """Wait until cancelled."""
+    await asyncio.get_running_loop().create_future()
 
 
 # Requests and errors as JSON ##########################################################################################
@@ -237,7 +266,9 @@ def _json_differences(path: str, before: Any, after: Any) -> dict[str, tuple[Any
     return {} if before == after else {path: (before, after)}
 
 
-def _describe_error(error: APIConnectionError, scrubber: Scrubber) -> dict[str, Any]:
+def _describe_error(error: Exception, scrubber: Scrubber) -> dict[str, Any]:
+    if not isinstance(error, APIConnectionError):  # the inner transport has a bug
+        error = APIConnectionError(f"{type(error).__name__}: {error}")
     return {
         "message": scrubber.text(error.message),
         "timeout": isinstance(error, APITimeoutError),
