@@ -270,7 +270,7 @@ def _decode_operation(cls: Any, path_fields: dict[str, str], query: str, request
         document = {
             name: _from_query(value, types.get(name)) for name, value in parse_qsl(query, keep_blank_values=True)
         }
-        if EVENT_STREAM in request.headers.get("accept", "").lower():
+        if accepts_events(request):
             document["stream"] = True
     nullable = {wire_name(cls, field.name) for field in attrs.fields(cls) if field.default is UNSET}
     given = {name: item for name, item in document.items() if item is not None or name in nullable}
@@ -279,6 +279,18 @@ def _decode_operation(cls: Any, path_fields: dict[str, str], query: str, request
     except APIResponseValidationError as error:
         raise ValueError(str(error)) from None
     return operation
+
+
+def accepts_events(request: Request) -> bool:
+    """Return True if the request accepts an event stream by name (RFC 9110, section 12.4.2: not with a weight of 0)."""
+    for media_range in request.headers.get("accept", "").lower().split(","):
+        media_type, *parameters = (part.strip() for part in media_range.split(";"))
+        if media_type == EVENT_STREAM:
+            return not any(_WEIGHT_0.fullmatch(parameter) for parameter in parameters)
+    return False
+
+
+_WEIGHT_0 = re.compile(r"q=0(\.0{0,3})?")
 
 
 def _from_query(text: str, tp: Any) -> Any:

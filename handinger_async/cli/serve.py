@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,16 +12,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError
+from ..errors import APIConnectionError, ConfigurationError, shorten
+from ..http import Request
 from ..testing.fake import FakeHandinger
 from ..testing.fault_specs import ABBREVIATIONS, OPERATION_NAMES, SYNTAX, parse_faults
 from ..testing.faults import Fault, FaultyHandler
-from ..transports.memory import Handler
+from ..transports.memory import StreamingResponse
 
 if TYPE_CHECKING:
     from ..testing.server import Server
 
 __all__ = ["serve_command"]
+
+#: The number of requests to keep, for the log.
+_KEPT = 100
 
 
 def serve_command(argv: Sequence[str]) -> int:
@@ -33,14 +38,17 @@ def serve_command(argv: Sequence[str]) -> int:
         The exit status: 0, or 1 if the address is not available.
     """
     options = _parser().parse_args(argv)
-    fake = FakeHandinger(seed=options.seed, api_keys=options.api_key, start=datetime.now(UTC))
-    handler: Handler = FaultyHandler(fake, *options.faults, seed=options.seed) if options.faults else fake
+    if not 0 <= options.port <= 65535:
+        print(f"error: the port must be from 0 to 65535, not {options.port}", file=sys.stderr)
+        return 1
+    handler = _LoggingHandler(options)
     from ..testing.server import Server  # here, since aiohttp is slow to import, and --help does not need it
 
     try:
         asyncio.run(_serve(Server(handler, options.host, options.port)))
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
+        print(f"error: cannot listen on {options.host}, port {options.port}: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         pass
@@ -63,6 +71,40 @@ async def _serve(server: Server) -> None:
         await stopped.wait()
 
 
+class _LoggingHandler:
+    """The service, with a line on standard error for each request and fault."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._fake = FakeHandinger(
+            seed=options.seed,
+            api_keys=options.api_key,
+            start=datetime.now(UTC),
+            lenient=options.lenient,
+            json_streams=options.json_streams,
+        )
+        self._faulty = FaultyHandler(self._fake, *options.faults, seed=options.seed)
+        self._quiet = options.quiet
+
+    async def __call__(self, request: Request) -> StreamingResponse:
+        result = "no response"
+        try:
+            response = await self._faulty(request)
+            result = str(response.status)
+        except APIConnectionError as error:
+            result = error.message
+            raise
+        finally:
+            if not self._quiet:
+                self._log(request, result)
+            del self._fake.requests[:-_KEPT], self._faulty.injected[:-_KEPT]
+        return response
+
+    def _log(self, request: Request, result: str) -> None:
+        faults = [type(fault).__name__ for injected, fault in self._faulty.injected if injected is request]
+        by = f" ({', '.join(faults)})" if faults else ""
+        print(f"{request.method} {shorten(request.target)}: {result}{by}", file=sys.stderr, flush=True)
+
+
 def _faults(text: str) -> list[Fault]:
     try:
         return parse_faults(text)
@@ -83,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--api-key", action="append", help="a key that authenticates; can be given several times (default: any key)"
     )
+    parser.add_argument(
+        "--lenient", action="store_true", help="accept ids that nobody made: such a worker is made on the spot"
+    )
+    parser.add_argument(
+        "--json-streams", action="store_true", help='respond to "stream": true with JSON, unless events are accepted'
+    )
+    parser.add_argument("--quiet", action="store_true", help="log no requests and faults to standard error")
     parser.add_argument(
         "--faults",
         type=_faults,

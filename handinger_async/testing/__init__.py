@@ -10,7 +10,8 @@
 - `handinger_async.testing.recording`: exchanges recorded to a file, and replayed from it.
 - `handinger_async.testing.pytest_plugin`: fixtures.
 
-The names below are imported on first use: `serve` and `check_transport` import aiohttp.
+All classes and functions of these modules, except strategies and fixtures, can be imported from here. They are imported
+on first use: `serve` and `check_transport` import aiohttp.
 """
 
 from __future__ import annotations
@@ -19,16 +20,63 @@ TYPE_CHECKING = False  # not from typing: importing typing takes time, and this 
 if TYPE_CHECKING:
     from .conformance import check_transport
     from .fake import FakeHandinger
-    from .server import serve
+    from .fault_specs import parse_faults
+    from .faults import (
+        CloseConnection,
+        Corrupt,
+        Cut,
+        Delay,
+        Drop,
+        Fault,
+        FaultyHandler,
+        Refuse,
+        Status,
+        Trickle,
+    )
+    from .recording import RecordingTransport, ReplayMismatchError, ReplayTransport
+    from .scripts import Script, Step, improvise
+    from .server import Server, serve
+    from .virtual_time import NothingToWaitFor, VirtualTimeLoop, run
 
-__all__ = ["FakeHandinger", "check_transport", "serve"]
+__all__ = [
+    "CloseConnection",
+    "Corrupt",
+    "Cut",
+    "Delay",
+    "Drop",
+    "FakeHandinger",
+    "Fault",
+    "FaultyHandler",
+    "NothingToWaitFor",
+    "RecordingTransport",
+    "Refuse",
+    "ReplayMismatchError",
+    "ReplayTransport",
+    "Script",
+    "Server",
+    "Status",
+    "Step",
+    "Trickle",
+    "VirtualTimeLoop",
+    "check_transport",
+    "improvise",
+    "parse_faults",
+    "run",
+    "serve",
+]
 
-#: The module that defines each public name.
-_HOMES = {
-    "FakeHandinger": "handinger_async.testing.fake",
-    "check_transport": "handinger_async.testing.conformance",
-    "serve": "handinger_async.testing.server",
+#: The public names that each module defines.
+_MODULES = {
+    "conformance": "check_transport",
+    "fake": "FakeHandinger",
+    "fault_specs": "parse_faults",
+    "faults": "CloseConnection Corrupt Cut Delay Drop Fault FaultyHandler Refuse Status Trickle",
+    "recording": "RecordingTransport ReplayMismatchError ReplayTransport",
+    "scripts": "Script Step improvise",
+    "server": "Server serve",
+    "virtual_time": "NothingToWaitFor VirtualTimeLoop run",
 }
+_HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from .._json import loads
-from ..codec import decode_request, encode_response, to_json
+from ..codec import accepts_events, decode_request, encode_response, to_json
 from ..errors import ConfigurationError, shorten
 from ..http import DEFAULT_BASE_URL, EVENT_STREAM, Headers, Request, Response
 from ..models import ScheduleCancelResponse, ScheduleListResponse, Worker
@@ -26,14 +26,16 @@ from ..operations import (
     RetrieveWorkerFile,
     StreamWorkerUpdates,
 )
+from ..session import Session
 from ..sse import ServerSentEvent, encode_event
-from ..transports.memory import StreamingResponse
+from ..transports.memory import MemoryTransport, StreamingResponse
 from ._service.clock import Clock, Ids
 from ._service.errors import ServiceError
 from ._service.files import serve_file
 from ._service.schedules import KnownSchedule, plan
 from ._service.state import WorkerState
 from ._service.usage import BUDGETS
+from .faults import Fault, FaultyHandler
 from .scripts import Matcher, Script, Step, improvise
 
 __all__ = ["FakeHandinger"]
@@ -47,8 +49,7 @@ class FakeHandinger:
 
     ::
 
-        fake = FakeHandinger()
-        async with Session(api_key="any", transport=MemoryTransport(fake)) as session:
+        async with FakeHandinger().session() as session:
             worker = await session.workers.create(input="What's the weather today in Barcelona?")
 
     Workers go from pending through running to completed within one to two seconds. They produce made-up text, or the
@@ -63,16 +64,29 @@ class FakeHandinger:
         seed: Determines ids and delays.
         api_keys: The keys that authenticate; None for any.
         start: The instant of the first request on the service's clock; aware of its time zone.
+        lenient: Accept ids that nobody has made. That of a worker names one that is made on the spot, that of a
+            schedule one that can be cancelled.
+        json_streams: Respond to ``stream: true`` with JSON, unless the request has ``Accept: text/event-stream``.
 
     Attributes:
         requests: All requests received, in order.
     """
 
-    def __init__(self, *, seed: int = 0, api_keys: Collection[str] | None = None, start: datetime = START) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        api_keys: Collection[str] | None = None,
+        start: datetime = START,
+        lenient: bool = False,
+        json_streams: bool = False,
+    ) -> None:
         if isinstance(api_keys, str):
             raise ConfigurationError("api_keys must be a collection of keys, not one string")
         self.requests: list[Request] = []
         self._api_keys = None if api_keys is None else frozenset(api_keys)
+        self._lenient = lenient
+        self._json_streams = json_streams
         self._clock = Clock(start)
         self._random = Random(seed)  # noqa: S311 - deterministic on purpose
         self._ids = Ids(self._random)
@@ -101,6 +115,22 @@ class FakeHandinger:
         taken = tuple(Step(step) if isinstance(step, str) else step for step in steps)
         self._scripts.append(Script(taken, match, times))
 
+    def session(self, *faults: Fault, **options: Any) -> Session:
+        """Return a new session with this service.
+
+        ::
+
+            async with FakeHandinger().session(Status(429, times=2)) as session:
+                await session.workers.create(input="x")  # is retried twice
+
+        Args:
+            faults: Faults to inject; see `handinger_async.testing.faults`.
+            options: Arguments of `Session`, except ``base_url`` and ``transport``.
+        """
+        handler = FaultyHandler(self, *faults) if faults else self
+        key = "test" if self._api_keys is None else min(self._api_keys, default="test")
+        return Session(**{"api_key": key, **options}, base_url=DEFAULT_BASE_URL, transport=MemoryTransport(handler))
+
     def publish(self, worker_id: str, path: str, data: bytes, *, media_type: str | None = None) -> None:
         """Publish a file of a worker, or a new version of one.
 
@@ -114,9 +144,11 @@ class FakeHandinger:
             ConfigurationError: There is no such worker, or the path is not valid in a request.
         """
         operation = RetrieveWorkerFile(file_path=path, worker_id=worker_id)
-        if operation.worker_id not in self._workers:
-            raise ConfigurationError(f"there is no worker {shorten(worker_id)!r} to publish a file of")
-        self._workers[worker_id].publish(path, data, at=self._clock.now(), media_type=media_type)
+        try:
+            state = self._find(operation.worker_id)
+        except ServiceError:
+            raise ConfigurationError(f"there is no worker {shorten(worker_id)!r} to publish a file of") from None
+        state.publish(path, data, at=self._clock.now(), media_type=media_type)
 
     # The service ######################################################################################################
 
@@ -127,17 +159,34 @@ class FakeHandinger:
             request: The request.
 
         Returns:
-            The response; a `StreamingResponse` for a stream of events.
+            The response; a `StreamingResponse` for a stream of events. While hundreds of scheduled runs are overdue,
+            it is an awaitable of the response, so that the event loop is not held.
         """
         self.requests.append(request)
         self._clock.now()  # the first reading starts the clock
-        response: Response | StreamingResponse
         try:
             self._authenticate(request)
             operation = self._read(request)
-            response = self._perform(operation, request)
         except ServiceError as error:
-            response = error.response
+            return self._label(error.response)
+        state = self._workers.get(getattr(operation, "worker_id", ""))
+        if state is not None and not state.start_due():
+            return self._catch_up(state, operation, request)  # type: ignore[return-value]
+        return self._respond(operation, request)
+
+    async def _catch_up(
+        self, state: WorkerState, operation: Operation[Any], request: Request
+    ) -> Response | StreamingResponse:
+        await state.catch_up()
+        return self._respond(operation, request)
+
+    def _respond(self, operation: Operation[Any], request: Request) -> Response | StreamingResponse:
+        try:
+            return self._label(self._perform(operation, request))
+        except ServiceError as error:
+            return self._label(error.response)
+
+    def _label(self, response: Response | StreamingResponse) -> Response | StreamingResponse:
         return attrs.evolve(response, headers=response.headers | {"X-Request-Id": self._request_ids.new("req")})
 
     def _authenticate(self, request: Request) -> None:
@@ -164,6 +213,8 @@ class FakeHandinger:
         if budget is not None and budget not in BUDGETS:
             message = f"budget must be one of {', '.join(BUDGETS)}, not {shorten(repr(budget), 80)}"
             raise ServiceError(422, "validation_error", message)
+        if self._json_streams and getattr(operation, "stream", None) and not accepts_events(request):
+            operation = attrs.evolve(operation, stream=False)  # type: ignore[misc]
         return operation
 
     def _perform(self, operation: Operation[Any], request: Request) -> Response | StreamingResponse:
@@ -211,12 +262,17 @@ class FakeHandinger:
 
     def _find(self, worker_id: str) -> WorkerState:
         if worker_id not in self._workers:
-            raise ServiceError(404, "not_found", f"There is no worker {shorten(worker_id, 120)}.")
+            if not self._lenient:
+                raise ServiceError(404, "not_found", f"There is no worker {shorten(worker_id, 120)}.")
+            self._add(worker_id).run("Made on the spot.", None, due=self._clock.now())
         return self._workers[worker_id]
 
+    def _add(self, worker_id: str) -> WorkerState:
+        state = self._workers[worker_id] = WorkerState(worker_id, self._clock, self._ids, self._direct)
+        return state
+
     def _create(self, operation: CreateWorker) -> tuple[WorkerState, int]:
-        state = WorkerState(self._ids.new("t_org_123_w"), self._clock, self._ids, self._direct)
-        self._workers[state.id] = state
+        state = self._add(self._ids.new("t_org_123_w"))
         return state, state.run(operation.input, operation.budget, due=self._clock.now())
 
     def _continue(self, operation: ContinueWorker) -> tuple[WorkerState, int]:
@@ -226,16 +282,16 @@ class FakeHandinger:
     def _cancel(self, operation: CancelSchedule) -> ScheduleCancelResponse:
         state = self._find(operation.worker_id)
         state.advance()
-        if state.schedules.pop(operation.schedule_id, None) is None:
+        if state.schedules.pop(operation.schedule_id, None) is None and not self._lenient:
             raise ServiceError(404, "not_found", f"There is no schedule {shorten(operation.schedule_id, 120)}.")
         return ScheduleCancelResponse(cancelled=True)
 
-    def _direct(self, text: str) -> tuple[Step, ...]:
-        """Return the steps of a run with this instruction."""
+    def _direct(self, text: str) -> tuple[tuple[Step, ...], bool]:
+        """Return the steps of a run with this instruction, and True if they are made up."""
         for script in self._scripts:
             if script.take(text):
-                return script.steps
-        return improvise(text, self._random)
+                return script.steps, False
+        return improvise(text, self._random), True
 
     def _worker(
         self, operation: Operation[Any], state: WorkerState, place: int, request: Request

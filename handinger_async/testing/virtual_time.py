@@ -29,7 +29,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 __all__ = ["GRACE", "PATIENCE", "NothingToWaitFor", "VirtualTimeLoop", "run"]
@@ -58,6 +59,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._now = 0.0
         self._executing = 0
+        self._pool: ThreadPoolExecutor | None = None
         super().__init__(_JumpingSelector(self))
         # Timers this close to the clock are due: a sum of floats can miss the deadline by a rounding error.
         self._clock_resolution = 1e-6
@@ -67,11 +69,26 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
-        """Run ``func`` in a thread; the clock stands still until it returns."""
-        future = super().run_in_executor(executor, func, *args)
+        """Run ``func`` in a thread; the clock stands still until it returns, also when the future is cancelled."""
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        if executor is None and self._pool is None:
+            self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+        return super().run_in_executor(_Watched(executor or self._pool, self), func, *args)
+
+    def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override]
+        """Set the executor of `run_in_executor`."""
+        super().set_default_executor(executor)
+        self._pool = executor
+
+    def watch(self, job: Future[Any]) -> None:
+        """Let the clock stand still until ``job`` is done."""
         self._executing += 1
-        future.add_done_callback(self._executed)
-        return future
+        job.add_done_callback(self._done_in_thread)
+
+    def _done_in_thread(self, _: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self.call_soon_threadsafe(self._executed)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's own
         """Wait for the threads without a timeout, unlike asyncio from Python 3.12 on."""
@@ -81,7 +98,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         finally:
             self._executing -= 1
 
-    def _executed(self, _: asyncio.Future[Any]) -> None:
+    def _executed(self) -> None:
         self._executing -= 1
 
     def wait_outside(self, timeout: float | None, sockets: int) -> float | None:
@@ -110,6 +127,22 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             waiting = "\n".join(f"  {task!r}" for task in asyncio.all_tasks(self))
             raise NothingToWaitFor(f"no timer is set, and there was no event from outside; waiting tasks:\n{waiting}")
         self._now += timeout
+
+
+class _Watched(Executor):
+    """Passes jobs on to an executor, watched by the loop.
+
+    The loop cannot watch the futures of asyncio: such a future is done when it is cancelled, but its job runs on.
+    """
+
+    def __init__(self, executor: Any, loop: VirtualTimeLoop) -> None:
+        self._executor = executor
+        self._loop = loop
+
+    def submit(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        job: Future[T] = self._executor.submit(func, *args, **kwargs)
+        self._loop.watch(job)
+        return job
 
 
 class _JumpingSelector(selectors.DefaultSelector):

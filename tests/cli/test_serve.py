@@ -1,5 +1,6 @@
 """``python -m handinger_async serve``: it prints its address, serves any client, and stops cleanly."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,12 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from urllib.request import Request, urlopen
+from contextlib import suppress
+from urllib.request import Request as UrlRequest
+from urllib.request import urlopen
 
+import attrs
 import pytest
 
-from handinger_async.cli.serve import serve_command
+from handinger_async import APIConnectionError
+from handinger_async.cli.serve import _LoggingHandler, _parser, serve_command
+from handinger_async.http import Request
 from handinger_async.testing.fault_specs import ABBREVIATIONS, OPERATION_NAMES
+from handinger_async.testing.faults import Cut, Drop, Refuse, Status
 
 
 @pytest.fixture
@@ -43,7 +50,7 @@ def serving():
 
 def call(url, path, body=None):
     data = None if body is None else json.dumps(body).encode()
-    request = Request(url + path, data, {"Authorization": "Bearer any", "Content-Type": "application/json"})
+    request = UrlRequest(url + path, data, {"Authorization": "Bearer any", "Content-Type": "application/json"})
     with urlopen(request, timeout=60) as response:
         return response.read()
 
@@ -61,8 +68,42 @@ def test_it_prints_its_address_serves_and_stops_without_warnings(serving, number
     assert process.returncode == 0
     assert out == ""
     assert err.splitlines() == [
-        f"An in-memory Handinger. HANDINGER_BASE_URL={url} points a client at it; Ctrl-C stops it."
+        f"An in-memory Handinger. HANDINGER_BASE_URL={url} points a client at it; Ctrl-C stops it.",
+        "POST /api/workers: 200",
+        f"GET /api/workers/{worker['id']}/stream: 200",
     ]
+
+
+def test_requests_and_faults_are_logged_but_not_kept(capsys):
+    faults = [Status(503, skip=1), Refuse(skip=1), Cut(10, skip=1), Drop(skip=2)]
+    for options in (["--quiet"], []):
+        handler = _LoggingHandler(_parser().parse_args(options))
+        handler._faulty.faults[:] = faults
+        request = Request("POST", "/api/workers", {"Authorization": "Bearer k"}, b'{"input": "x"}')
+
+        async def send(handler=handler, request=request):
+            for _ in range(200):
+                with suppress(APIConnectionError):
+                    await handler(attrs.evolve(request))
+
+        asyncio.run(send())
+        assert len(handler._fake.requests) <= 100
+        assert len(handler._faulty.injected) <= 100
+    assert capsys.readouterr().err.splitlines()[:6] == [
+        "POST /api/workers: 200",
+        "POST /api/workers: 503 (Status)",
+        "POST /api/workers: the connection was refused (Refuse)",
+        "POST /api/workers: 200 (Cut)",
+        "POST /api/workers: the connection was lost (Drop)",
+        "POST /api/workers: 200",
+    ]
+
+
+def test_lenient_options_reach_the_service():
+    handler = _LoggingHandler(_parser().parse_args(["--lenient", "--json-streams", "--quiet"]))
+    request = Request("GET", "/api/workers/w1?stream=true", {"Authorization": "Bearer k"})
+    response = asyncio.run(handler(request))
+    assert (response.status, response.headers["content-type"]) == (200, "application/json")
 
 
 def test_ids_depend_on_the_seed(serving):
@@ -88,8 +129,15 @@ def test_curl_gets_a_stream_a_fault_and_an_error(serving):
 
 def test_an_address_in_use_is_an_error_of_one_line(serving, capsys):
     _, url = serving()
-    assert serve_command(["--port", url.rpartition(":")[2]]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    port = url.rpartition(":")[2]
+    assert serve_command(["--port", port]) == 1
+    assert capsys.readouterr().err == f"error: cannot listen on 127.0.0.1, port {port}: the port is taken\n"
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_out_of_range_is_an_error_of_one_line(port, capsys):
+    assert serve_command([f"--port={port}"]) == 1
+    assert capsys.readouterr().err == f"error: the port must be from 0 to 65535, not {port}\n"
 
 
 def test_malformed_faults_are_a_usage_error(capsys):

@@ -6,6 +6,7 @@ import pytest
 
 from handinger_async import ConfigurationError, NotFoundError
 from handinger_async.http import Request
+from handinger_async.testing.scripts import Step
 
 pytestmark = pytest.mark.usefixtures("virtual_time")
 
@@ -72,3 +73,17 @@ async def test_ranges_and_validators_of_a_file(handinger, fake_handinger, header
     assert response.status == status
     assert body is None or response.body == body
     assert response.headers.get("content-range") == content_range
+
+
+@pytest.mark.parametrize("moment", [0, 10])
+async def test_a_published_file_is_not_replaced_by_what_the_service_makes_up(handinger, fake_handinger, moment):
+    worker = await handinger.workers.create(input="x")
+    await asyncio.sleep(moment)
+    fake_handinger.publish(worker.id, "scratchpad/plan.md", b"mine")
+    await handinger.workers.continue_(worker.id, input="y")
+    await asyncio.sleep(10)
+    assert await handinger.workers.retrieve_file("scratchpad/plan.md", worker_id=worker.id).read() == b"mine"
+    fake_handinger.script(Step(files={"scratchpad/plan.md": b"scripted"}))
+    await handinger.workers.continue_(worker.id, input="z")
+    await asyncio.sleep(10)
+    assert await handinger.workers.retrieve_file("scratchpad/plan.md", worker_id=worker.id).read() == b"scripted"

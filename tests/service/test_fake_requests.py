@@ -12,6 +12,7 @@ from handinger_async import (
     DelayedWhen,
     InternalServerError,
     NotFoundError,
+    RateLimitError,
     RetryPolicy,
     Session,
     UnprocessableEntityError,
@@ -19,8 +20,8 @@ from handinger_async import (
 from handinger_async.codec import decode_request, decode_response
 from handinger_async.http import Request
 from handinger_async.operations import CreateWorker, Operation, RetrieveWorker, Route
-from handinger_async.testing import FakeHandinger, fake
-from handinger_async.transports.memory import MemoryTransport
+from handinger_async.testing import FakeHandinger, Status, fake
+from handinger_async.transports.memory import MemoryTransport, StreamingResponse
 
 from .watching import watch
 
@@ -136,3 +137,64 @@ async def test_an_operation_without_a_case_gets_501_with_the_fix(fake_handinger,
     with pytest.raises(InternalServerError, match=r"no case for ArchiveWorker: add one to _perform"):
         decode_response(CreateWorker(input="x"), response)
     assert response.status == 501
+
+
+@pytest.mark.parametrize(
+    ("accept", "streamed"),
+    [
+        ("application/json, text/event-stream", True),
+        ("Text/Event-Stream ; q=0.5", True),
+        ("application/json, text/event-stream;q=0", False),
+        ("text/event-stream; charset=utf-8; Q=0.000, */*", False),
+        ("text/event-stream;q=0.001", True),
+        ("text/event-streams, */*", False),
+    ],
+)
+async def test_accept_asks_for_a_stream_unless_its_weight_is_0(accept, streamed):
+    fake = FakeHandinger(lenient=True)
+    response = fake(Request("GET", "/api/workers/w", {"Authorization": "Bearer k", "Accept": accept}))
+    assert isinstance(response, StreamingResponse) == streamed
+
+
+async def test_a_lenient_service_makes_a_worker_of_any_id():
+    fake = FakeHandinger(lenient=True)
+    async with Session(api_key="k", transport=MemoryTransport(fake)) as session:
+        assert (await session.workers.retrieve("w1")).id == "w1"
+        assert (await session.workers.continue_("w2", input="x")).id == "w2"
+        assert len(await watch(session.workers.stream_updates("w3"))) == 6
+        assert (await session.workers.schedules.list("w4")).schedules == []
+        assert (await session.workers.schedules.cancel("s1", worker_id="w5")).cancelled
+        fake.publish("w6", "a.txt", b"a")
+        assert await session.workers.retrieve_file("a.txt", worker_id="w6").read() == b"a"
+        with pytest.raises(NotFoundError):
+            await session.workers.retrieve_file("b.txt", worker_id="w6").read()
+    assert list(fake.workers) == ["w1", "w2", "w3", "w4", "w5", "w6"]
+
+
+async def test_json_streams_are_responses_in_json_unless_events_are_accepted():
+    fake = FakeHandinger(json_streams=True)
+    headers = {"Authorization": "Bearer k", "Accept": "application/json"}
+    created = fake(Request("POST", "/api/workers", headers, b'{"input":"x","stream":true}'))
+    assert created.headers["content-type"] == "application/json"
+    (worker_id,) = fake.workers
+    shown = fake(Request("GET", f"/api/workers/{worker_id}?stream=true", headers))
+    assert shown.headers["content-type"] == "application/json"
+    async with Session(api_key="k", transport=MemoryTransport(fake)) as session:
+        assert len(await watch(session.workers.create(input="x", stream=True))) == 6
+        assert len(await watch(session.workers.stream_updates(worker_id))) == 6
+
+
+async def test_a_session_of_the_service_is_one_call_away():
+    fake = FakeHandinger(api_keys=["b", "a"])
+    async with fake.session() as session:
+        assert (await session.workers.create(input="x")).id in fake.workers
+    async with fake.session(api_key="c") as session:
+        with pytest.raises(AuthenticationError):
+            await session.workers.create(input="x")
+
+
+async def test_a_session_with_faults_meets_them():
+    async with FakeHandinger().session(Status(429, times=3), retry=RetryPolicy(max_retries=1)) as session:
+        with pytest.raises(RateLimitError):
+            await session.workers.create(input="x")
+        assert (await session.exchange(CreateWorker(input="x"))).attempts == 2

@@ -129,3 +129,41 @@ async def test_without_cronsim_a_cron_schedule_gets_501_with_the_fix(handinger, 
     with pytest.raises(InternalServerError, match=r"handinger-async\[testing\]") as failure:
         await handinger.workers.schedules.create(worker.id, input="x", when=CronWhen(cron="* * * * *"))
     assert failure.value.status_code == 501
+
+
+async def test_list_alone_shows_an_overdue_delayed_schedule_gone(handinger):
+    worker = await handinger.workers.create(input="x")
+    await handinger.workers.schedules.create(worker.id, input="later", when=DelayedWhen(delay_in_seconds=60))
+    await asyncio.sleep(59)
+    assert len((await handinger.workers.schedules.list(worker.id)).schedules) == 1
+    await asyncio.sleep(3600)
+    assert (await handinger.workers.schedules.list(worker.id)).schedules == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_many_overdue_runs_do_not_hold_the_event_loop(handinger, fake_handinger, streamed):
+    fake_handinger.script(match="again")
+    worker = await handinger.workers.create(input="x")
+    await handinger.workers.schedules.create(worker.id, input="again", when=IntervalWhen(interval_seconds=1))
+    stream = handinger.workers.stream_updates(worker.id)
+    if streamed:  # it was opened before, and is read now
+        await asyncio.sleep(3)
+        await anext(stream)
+    await asyncio.sleep(3000)
+
+    async def count():
+        nonlocal iterations
+        while True:
+            iterations += 1
+            await asyncio.sleep(0)
+
+    iterations = 0
+    counting = asyncio.create_task(count())
+    if streamed:
+        assert [(await anext(stream)).id for _ in range(500)][-1] == "501"
+        await stream.aclose()
+    else:
+        assert len((await handinger.workers.schedules.list(worker.id)).schedules) == 1
+    counting.cancel()
+    assert iterations >= 3000 // 200
+    assert len(await runs(handinger, worker.id)) > 2900

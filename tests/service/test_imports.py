@@ -1,5 +1,6 @@
 """The testing kit and the command line import heavy modules only when they use them."""
 
+import importlib
 import subprocess
 import sys
 
@@ -32,6 +33,16 @@ def loaded(statement):
 )
 def test_unused_modules_are_not_imported(statement, modules):
     assert loaded(statement) == modules
+
+
+@pytest.mark.parametrize("module", sorted({home.rpartition(".")[2] for home in testing._HOMES.values()}))
+def test_all_classes_and_functions_of_the_kit_are_found_in_one_place(module):
+    home = importlib.import_module(f"handinger_async.testing.{module}")
+    if module != "conformance":
+        public = {name for name in home.__all__ if callable(getattr(home, name))}
+        assert public - {"Matcher"} <= set(testing.__all__)
+    for name in set(home.__all__) & set(testing.__all__):
+        assert getattr(testing, name) is getattr(home, name)
 
 
 def test_public_names_are_sorted_and_importable():

@@ -7,6 +7,7 @@ import asyncio
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,43 @@ from handinger_async.testing.virtual_time import NothingToWaitFor, VirtualTimeLo
 
 #: Seconds after which a test that hangs fails.
 HANG_GUARD = 60.0
+
+
+def test_a_cancelled_job_in_an_executor_is_not_overtaken():
+    async def main(executor):
+        loop = asyncio.get_running_loop()
+        release, ended = threading.Event(), []
+
+        def job():
+            release.wait()
+            ended.append(loop.time())
+
+        running = loop.run_in_executor(executor, job)
+        queued = loop.run_in_executor(executor, job)
+        running.cancel()
+        queued.cancel()
+        await asyncio.sleep(0)
+        threading.Timer(0.05, release.set).start()
+        await asyncio.sleep(3600)
+        assert ended
+        assert set(ended) == {0}
+
+    run(main(None))
+    with ThreadPoolExecutor(1) as pool:
+        run(main(pool))
+
+    async def own_default():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        await main(None)
+
+    run(own_default())
+
+
+def test_a_closed_loop_accepts_no_jobs():
+    loop = VirtualTimeLoop()
+    loop.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        loop.run_in_executor(None, print)
 
 
 def now():

@@ -23,11 +23,13 @@ class Version:
         at: The moment, in seconds of the service's clock.
         data: The content.
         media_type: The media type.
+        made_up: True for a file of a run without a script.
     """
 
     at: float
     data: bytes
     media_type: str
+    made_up: bool = False
 
     @property
     def etag(self) -> str:

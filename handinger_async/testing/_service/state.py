@@ -29,6 +29,9 @@ __all__ = ["Update", "WorkerState"]
 _MEDIA_TYPES = mimetypes.MimeTypes(filenames=())
 _MEDIA_TYPES.add_type("text/markdown", ".md")  # in the standard library since Python 3.14
 
+#: The number of due times of schedules to handle at once: some milliseconds of work.
+_BATCH = 200
+
 
 @attrs.frozen(kw_only=True)
 class _Run:
@@ -68,10 +71,12 @@ class WorkerState:
         worker_id: The id of the worker.
         clock: The service's clock.
         ids: Generates the ids of messages.
-        direct: Returns the steps of a run, given its instruction.
+        direct: Returns the steps of a run, given its instruction, and True if they are made up.
     """
 
-    def __init__(self, worker_id: str, clock: Clock, ids: Ids, direct: Callable[[str], Sequence[Step]]) -> None:
+    def __init__(
+        self, worker_id: str, clock: Clock, ids: Ids, direct: Callable[[str], tuple[Sequence[Step], bool]]
+    ) -> None:
         self.id = worker_id
         self.created = clock.now()
         self.updates: list[Update] = []
@@ -99,7 +104,7 @@ class WorkerState:
         spent = self.updates[-1].spent if self.updates else Spent()
         budget = budget or (self._runs[-1].budget if self._runs else "standard")
         self._runs.append(_Run(message_id=self._ids.new("msg"), input=text, begin=at, budget=budget))
-        steps = self._direct(text)
+        steps, made_up = self._direct(text)
         self._append(at, Step(after=0.0), "completed" if not steps else "pending", "", {}, spent)
         said = ""
         fields: dict[str, Any] = {}
@@ -110,6 +115,8 @@ class WorkerState:
             spent = spent.on(step, BUDGETS[budget])
             status = step.status or ("completed" if number == len(steps) else "running")
             self._append(at, step, status, said, dict(fields), spent)
+            for path, data in step.files.items():
+                self.publish(path, data, at=at, made_up=made_up)
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -120,26 +127,53 @@ class WorkerState:
         self.updates.append(
             Update(at=at, run=run, status=status, text=text, fields=fields, data=step.data, spent=spent)
         )
-        for path, data in step.files.items():
-            self.publish(path, data, at=at)
 
-    def publish(self, path: str, data: bytes, *, at: float, media_type: str | None = None) -> None:
+    def publish(
+        self, path: str, data: bytes, *, at: float, media_type: str | None = None, made_up: bool = False
+    ) -> None:
         """Publish a file, or a new version of it, at the moment ``at``."""
-        media_type = media_type or _MEDIA_TYPES.guess_type(path)[0] or BINARY
-        bisect.insort(self._files.setdefault(path, []), Version(at, data, media_type), key=lambda version: version.at)
+        version = Version(at, data, media_type or _MEDIA_TYPES.guess_type(path)[0] or BINARY, made_up)
+        bisect.insort(self._files.setdefault(path, []), version, key=lambda version: version.at)
 
     def file(self, path: str, at: float) -> Version | None:
-        """Return the version of a file that is current at a moment; None if there is none."""
+        """Return the version of a file that is current at a moment; None if there is none.
+
+        Versions that are made up never replace others.
+        """
         versions = [version for version in self._files.get(path, ()) if version.at <= at]
+        versions = [version for version in versions if not version.made_up] or versions
         return versions[-1] if versions else None
 
     def advance(self) -> float:
-        """Start the runs of all schedules that are due, and return the current moment.
+        """Start the runs of all schedules that are due, and return the current moment."""
+        now = self._clock.now()
+        while not self.start_due(now):
+            pass
+        return now
+
+    async def catch_up(self) -> float:
+        """Like `advance`, but other tasks run meanwhile, as far as many runs are due."""
+        now = self._clock.now()
+        while not self.start_due(now):  # noqa: ASYNC110 - not a wait: each iteration does a part of the work
+            await asyncio.sleep(0)
+        return now
+
+    def start_due(self, now: float | None = None) -> bool:
+        """Start runs of schedules that are due, the first `_BATCH` of them.
 
         A recurring schedule that is due while the worker is still running skips that run.
+
+        Args:
+            now: The current moment; None to read the clock.
+
+        Returns:
+            True if no more of them are due.
         """
-        now = self._clock.now()
-        while due := min((planned for planned in self.schedules.values() if planned.at <= now), key=_at, default=None):
+        now = self._clock.now() if now is None else now
+        for _ in range(_BATCH):
+            due = min((planned for planned in self.schedules.values() if planned.at <= now), key=_at, default=None)
+            if due is None:
+                return True
             schedule = due.schedule
             if due.again is None:
                 del self.schedules[schedule.id]
@@ -150,7 +184,7 @@ class WorkerState:
                 if due.at < self.updates[-1].at:
                     continue
             self.run(schedule.input, schedule.budget, due=due.at)
-        return now
+        return False
 
     def current(self, base_url: str) -> Worker:
         """Return the worker as it is now; see `show`."""
@@ -164,7 +198,7 @@ class WorkerState:
             The update; None if the worker completes without it.
         """
         while True:
-            now = self.advance()
+            now = await self.catch_up()
             if place < len(self.updates):
                 update = self.updates[place]
                 if update.at > now:
