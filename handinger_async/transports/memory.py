@@ -259,6 +259,10 @@ class _Producer:
             result.close()  # in case that the task was cancelled before it ran
         if self._made is not None:
             self._made.cancel()
+        failure = None if self._task.cancelled() else self._task.exception()  # from here on, asyncio does not log it
+        if self._closing and failure is not None and not isinstance(failure, APIConnectionError):
+            message = "a handler failed while its response was closed"
+            self._loop.call_exception_handler({"message": message, "exception": failure, "task": self._task})
 
     async def aclose(self) -> None:
         """Cancel the task and wait for its end, also when cancelled meanwhile."""

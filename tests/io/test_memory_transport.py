@@ -303,3 +303,27 @@ def test_an_iterator_without_methods_to_close_it_is_read_and_closed():
         assert len(asyncio.all_tasks()) == 1
 
     run(main())
+
+
+@pytest.mark.parametrize("error", [APIConnectionError("lost"), ZeroDivisionError("a mistake")], ids=["network", "bug"])
+@pytest.mark.parametrize("closing", [False, True])
+def test_only_a_bug_while_closing_is_logged(error, closing, caplog):
+    async def chunks():
+        try:
+            await asyncio.sleep(3600 if closing else 1)
+        finally:
+            raise error
+        yield b""
+
+    async def main():
+        _, response = await open_response(lambda _: chunks())
+        reader = asyncio.create_task(response.read_chunk())
+        await asyncio.sleep(0)
+        reader.cancel()  # so that nobody is told of the error
+        await asyncio.sleep(5)
+        await response.aclose()
+
+    run(main())
+    gc.collect()
+    expected = ["a handler failed while its response was closed"] if closing and error.args == ("a mistake",) else []
+    assert [record.message.splitlines()[0] for record in caplog.records] == expected
