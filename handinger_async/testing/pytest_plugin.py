@@ -9,22 +9,27 @@
 - ``handinger_server``: the URL of that service, served over HTTP on loopback.
 - ``virtual_time``: runs the test in a `VirtualTimeLoop`, where hours pass immediately (pytest-asyncio 1.4 or newer).
 
-They need pytest-asyncio in strict or in auto mode, or pytest-aiohttp, which brings it.
+They need pytest-asyncio in strict or in auto mode, or pytest-aiohttp, which brings it. They run in the event loop of
+the test, whatever its scope and its class. Where VCR.py is installed, credentials are ``***`` in its YAML cassettes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, TypeVar
 
 import pytest
 import pytest_asyncio
 
-from ..http import DEFAULT_BASE_URL
+from ..http import Secret
 from ..session import Session
-from ..transports.memory import MemoryTransport
 from .fake import FakeHandinger
 from .virtual_time import VirtualTimeLoop
+
+T = TypeVar("T")
 
 __all__ = ["fake_handinger", "handinger", "handinger_server", "virtual_time"]
 
@@ -35,30 +40,80 @@ def fake_handinger() -> FakeHandinger:
     return FakeHandinger()
 
 
-@pytest_asyncio.fixture
-async def handinger(fake_handinger: FakeHandinger) -> AsyncIterator[Session]:
-    """A session over the in-memory service."""
-    transport = MemoryTransport(fake_handinger)
-    async with Session(api_key="test", base_url=DEFAULT_BASE_URL, transport=transport) as session:
+async def _serve_in_memory(fake: FakeHandinger) -> AsyncIterator[Session]:
+    async with fake.session() as session:
         yield session
 
 
-@pytest_asyncio.fixture
-async def handinger_server(fake_handinger: FakeHandinger) -> AsyncIterator[str]:
-    """The URL of the in-memory service, served over HTTP."""
+async def _get_loop(fake: FakeHandinger) -> AsyncIterator[asyncio.AbstractEventLoop]:
+    yield asyncio.get_running_loop()
+
+
+async def _serve_over_http(fake: FakeHandinger) -> AsyncIterator[str]:
     from .server import serve  # here, since aiohttp is slow to import
 
-    async with serve(fake_handinger) as url:
+    async with serve(fake) as url:
         yield url
 
 
-@pytest_asyncio.fixture
-async def virtual_time() -> VirtualTimeLoop:
+def _in_loop_of_test(name: str, work: Callable[[FakeHandinger], AsyncIterator[T]]) -> None:
+    """Define a fixture for each scope of an event loop.
+
+    An async fixture chooses the scope of its loop when it is defined. Run in another loop than the test, a server would
+    not respond.
+    """
+    for scope in ("function", "class", "module", "package", "session"):
+
+        @pytest_asyncio.fixture(name=f"_{name}_in_{scope}_loop", loop_scope=scope)
+        async def fixture(fake_handinger: FakeHandinger) -> AsyncIterator[T]:
+            async for value in work(fake_handinger):
+                yield value
+
+        globals()[f"_{name}_in_{scope}_loop"] = fixture
+
+
+_in_loop_of_test("loop", _get_loop)
+_in_loop_of_test("handinger", _serve_in_memory)
+_in_loop_of_test("handinger_server", _serve_over_http)
+
+
+def _choose(name: str, request: pytest.FixtureRequest) -> Any:
+    marker = request.node.get_closest_marker("asyncio")
+    named = marker and (marker.kwargs.get("loop_scope") or marker.kwargs.get("scope"))
+    scope = named or request.config.getini("asyncio_default_test_loop_scope")
+    return request.getfixturevalue(f"_{name}_in_{scope}_loop")
+
+
+@pytest.fixture
+def handinger(request: pytest.FixtureRequest) -> Session:
+    """A session over the in-memory service."""
+    session: Session = _choose("handinger", request)
+    return session
+
+
+@pytest.fixture
+def handinger_server(request: pytest.FixtureRequest) -> str:
+    """The URL of the in-memory service, served over HTTP."""
+    url: str = _choose("handinger_server", request)
+    return url
+
+
+@pytest.fixture
+def virtual_time(request: pytest.FixtureRequest) -> VirtualTimeLoop:
     """The event loop of the test, whose clock jumps to the next timer when nothing else is ready."""
-    loop = asyncio.get_running_loop()
+    loop = _choose("loop", request)
     if not isinstance(loop, VirtualTimeLoop):
         pytest.fail("virtual_time needs pytest-asyncio 1.4 or newer, and no other choice of an event loop")
     return loop
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let YAML cassettes of VCR.py have a mask in place of credentials: a `Secret` refuses to be written."""
+    if find_spec("vcr") is None:
+        return
+    yaml = import_module("yaml")
+    for dumper in (yaml.Dumper, getattr(yaml, "CDumper", yaml.Dumper)):
+        dumper.add_representer(Secret, lambda writer, _: writer.represent_str("***"))
 
 
 @pytest.hookimpl(optionalhook=True, trylast=True)

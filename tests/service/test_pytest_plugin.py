@@ -6,7 +6,7 @@ pytest_plugins = ["pytester"]
 #: Seconds after which a run that hangs fails: each test starts pytest, which is slow on a busy machine.
 pytestmark = pytest.mark.timeout(600)
 
-CONFTEST = 'pytest_plugins = ["handinger_async.testing.pytest_plugin"]'
+CONFTEST = 'pytest_plugins = ["handinger_async.testing.pytest_plugin"]\n'
 
 TESTS = """
 import asyncio
@@ -49,22 +49,43 @@ def test_plain(fake_handinger):
 """
 
 
+LOOP_SCOPES = ["function", "class", "module", "session"]
+UVLOOP = """
+def pytest_asyncio_loop_factories():
+    return {"uvloop": __import__("uvloop").new_event_loop}
+"""
+INI = "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\ntimeout = 300\n"
+
+
 @pytest.mark.parametrize(
-    ("options", "mark"),
-    [
-        (["-p", "no:aiohttp", "--asyncio-mode=strict"], "pytestmark = pytest.mark.asyncio"),
-        (["-p", "no:aiohttp", "--asyncio-mode=auto"], ""),
-        (["--asyncio-mode=auto"], ""),
-    ],
-    ids=["strict", "auto", "pytest-aiohttp"],
+    "options",
+    [["--asyncio-mode=strict", "-p", "no:aiohttp"], ["--asyncio-mode=auto"]],
+    ids=["strict", "pytest-aiohttp"],
 )
-def test_the_fixtures_work(pytester, options, mark):
+def test_the_fixtures_work_in_event_loops_of_every_scope(pytester, options):
     pytester.makeconftest(CONFTEST)
-    pytester.makeini("[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function")
-    pytester.makepyfile(TESTS.format(mark=mark))
-    warned = ["-W", "ignore::pytest.PytestWarning"] if mark else []  # the mark is on a test without a coroutine too
+    pytester.makeini(INI)
+    mark = "pytestmark = pytest.mark.asyncio(loop_scope='{}')"
+    pytester.makepyfile(**{f"test_{scope}": TESTS.format(mark=mark.format(scope)) for scope in LOOP_SCOPES})
+    warned = ["-W", "ignore::pytest.PytestWarning"]  # the mark is on a test without a coroutine too
     result = pytester.runpytest_subprocess(*options, *warned)
-    result.assert_outcomes(passed=6)
+    result.assert_outcomes(passed=6 * len(LOOP_SCOPES))
+
+
+def test_the_fixtures_work_in_auto_mode_with_a_default_scope(pytester):
+    pytester.makeconftest(CONFTEST)
+    pytester.makeini(f"{INI}asyncio_default_test_loop_scope = session\n")
+    pytester.makepyfile(TESTS.format(mark=""))
+    pytester.runpytest_subprocess("-p", "no:aiohttp", "--asyncio-mode=auto").assert_outcomes(passed=6)
+
+
+def test_the_fixtures_work_in_another_event_loop(pytester):
+    pytest.importorskip("uvloop")
+    pytester.makeconftest(CONFTEST + UVLOOP)
+    pytester.makeini(INI)
+    pytester.makepyfile(TESTS.format(mark=""))
+    result = pytester.runpytest_subprocess("--asyncio-mode=auto", "-k", "not virtual_time")
+    result.assert_outcomes(passed=5, deselected=1)
 
 
 def test_virtual_time_with_another_loop_fails_with_its_requirements(pytester):
