@@ -12,7 +12,16 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from handinger_async import DelayedWhen, IntervalWhen, NotFoundError, RetryPolicy, Session, StreamInterruptedError
+from handinger_async import (
+    APIError,
+    ConfigurationError,
+    DelayedWhen,
+    IntervalWhen,
+    NotFoundError,
+    RetryPolicy,
+    Session,
+    StreamInterruptedError,
+)
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.fake import START
 from handinger_async.testing.faults import Cut, Drop, FaultyHandler, Refuse, Status, Trickle
@@ -69,19 +78,38 @@ class Service(RuleBasedStateMachine):
         self.fake = FakeHandinger()
         self.fake.script(Step("done", after=1))
         self.handler = FaultyHandler(self.fake)
-        self.session = Session(
+        self.before = 0  # seconds that passed in earlier event loops
+        self.sessions = [self.new_session(), self.new_session()]
+        self.turns = itertools.count()
+        self.keys = itertools.count()
+        self.model = {}
+        self.read_clock()
+
+    def read_clock(self):
+        """Send a request: the service learns of the time that has passed from its requests alone."""
+        with pytest.raises(NotFoundError):
+            self.await_(self.session.workers.retrieve("nobody"))
+
+    def new_session(self):
+        return Session(
             api_key="k",
             transport=MemoryTransport(self.handler),
             retry=RetryPolicy(max_retries=1000, initial_delay=0),
         )
-        self.keys = itertools.count()
-        self.model = {}
-        with pytest.raises(NotFoundError):  # the first request starts the service's clock
-            self.await_(self.session.workers.retrieve("nobody"))
+
+    @property
+    def session(self):
+        """One of the two sessions, by turns."""
+        return self.sessions[next(self.turns) % 2]
 
     def teardown(self):
-        self.await_(self.session.aclose())
+        self.await_(self.close())
         self.runner.close()
+
+    async def close(self):
+        for session in self.sessions:
+            await session.aclose()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     def await_(self, work):
         async def main():
@@ -94,7 +122,7 @@ class Service(RuleBasedStateMachine):
         return self.session.with_options(idempotency_key=f"key-{next(self.keys)}").workers
 
     def now(self):
-        now = self.runner.get_loop().time()
+        now = self.before + self.runner.get_loop().time()
         assert now == pytest.approx(round(now), abs=1e-3)
         for modelled in self.model.values():
             modelled.advance(round(now))
@@ -107,6 +135,86 @@ class Service(RuleBasedStateMachine):
         self.model[worker.id] = Modelled()
         self.model[worker.id].run(self.now(), text)
         return worker.id
+
+    @rule(target=workers, text=TEXTS)
+    def create_in_two_sessions_at_once(self, text):
+        creating = [self.once().create(input=text) for _ in range(2)]
+
+        async def both():
+            return await asyncio.gather(*creating)
+
+        first, second = self.await_(both())
+        assert first.id != second.id
+        order = list(self.await_(self.look()))  # the one that was retried is the second
+        for worker in sorted((first, second), key=lambda worker: order.index(worker.id)):
+            assert worker.id not in self.model
+            self.model[worker.id] = Modelled()
+            self.model[worker.id].run(self.now(), text)
+        return first.id
+
+    @rule(target=workers, text=TEXTS, iterations=st.integers(0, 12), closing=st.booleans())
+    def interrupt_a_create(self, text, iterations, closing):
+        """Cancel a request, or close its session, and send it again with the same key: it is performed once."""
+        place = next(self.turns) % 2
+        key = f"key-{next(self.keys)}"
+
+        async def main():
+            session = self.sessions[place]
+            creating = asyncio.create_task(session.with_options(idempotency_key=key).workers.create(input=text))
+            for _ in range(iterations):
+                await asyncio.sleep(0)
+            if closing:
+                await session.aclose()
+                self.sessions[place] = self.new_session()
+            else:
+                creating.cancel()
+            (result,) = await asyncio.gather(creating, return_exceptions=True)
+            again = self.sessions[place].with_options(idempotency_key=key).workers
+            worker = await again.create(input=text)
+            expected = (asyncio.CancelledError, APIError, ConfigurationError)
+            assert isinstance(result, expected) or result.id == worker.id
+            return worker
+
+        worker = self.await_(main())
+        assert worker.id not in self.model
+        self.model[worker.id] = Modelled()
+        self.model[worker.id].run(self.now(), text)
+        return worker.id
+
+    @rule(worker_id=workers, iterations=st.integers(0, 12), closing=st.booleans())
+    def interrupt_a_stream(self, worker_id, iterations, closing):
+        """A stream that is cancelled, or whose session is closed, ends, and leaves no task behind."""
+        place = next(self.turns) % 2
+
+        async def read():
+            async with self.sessions[place].workers.stream_updates(worker_id) as events:
+                async for _ in events:
+                    pass
+
+        async def main():
+            reading = asyncio.create_task(read())
+            for _ in range(iterations):
+                await asyncio.sleep(0)
+            if closing:
+                await self.sessions[place].aclose()
+                self.sessions[place] = self.new_session()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        self.await_(main())
+        self.now()
+
+    @rule()
+    def go_on_in_another_event_loop(self):
+        """The service's clock goes on from where it was, though the new loop's clock begins at 0."""
+        self.before = self.now()
+        self.read_clock()
+        self.await_(self.close())
+        self.runner.close()
+        self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+        self.sessions = [self.new_session(), self.new_session()]
+        self.read_clock()
 
     @rule(worker_id=workers, text=TEXTS)
     def continue_(self, worker_id, text):
