@@ -7,13 +7,14 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, TypeAlias
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
 from yarl import URL
 
-from ..errors import APIConnectionError
+from ..errors import APIConnectionError, ConfigurationError, quoted
 from ..http import Headers, Request, Response
 from . import StreamedResponse
 
@@ -72,47 +73,71 @@ class MemoryTransport:
     """
 
     def __init__(self, handler: Handler) -> None:
+        if not callable(handler):
+            raise ConfigurationError(f"handler must be callable, not {quoted(handler)}")
         self._handler = handler
-        self._opening: set[_Producer] = set()
-        self._open_responses: WeakSet[_MemoryResponse] = WeakSet()
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _InProgress] = WeakKeyDictionary()
         self._closed = False
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Call the handler; see `Transport.open`."""
         if self._closed:
             raise APIConnectionError("the transport is closed", request_sent=False)
+        loop = asyncio.get_running_loop()
+        in_progress = self._loops.get(loop) or self._loops.setdefault(loop, _InProgress())
         context = copy_context()
         result = context.run(self._handler, request)
         producer = None
         if inspect.isawaitable(result):
             producer = _Producer(result, request, context)
-            response = await self._first(producer)
+            response = await in_progress.wait_for(producer)
         else:
             response = _to_response(result, request)
             if isinstance(response.chunks, AsyncIterable):
                 producer = _Producer(response, request, context)
-        opened = _MemoryResponse(response, context, producer, self._open_responses)
-        self._open_responses.add(opened)
+        opened = _MemoryResponse(response, context, producer, in_progress.responses)
+        in_progress.responses.add(opened)
+        if in_progress.closed:  # by the handler, or it did not let itself be cancelled
+            await opened.aclose()
+            raise APIConnectionError("the transport was closed")
         return opened
 
-    async def _first(self, producer: _Producer) -> StreamingResponse:
+    async def aclose(self) -> None:
+        """Cancel the handlers and close the open responses of this event loop, and refuse further requests."""
+        self._closed = True
+        in_progress = self._loops.get(asyncio.get_running_loop())
+        if in_progress is not None:
+            await in_progress.aclose()
+
+
+class _InProgress:
+    """The handlers and responses of one event loop."""
+
+    def __init__(self) -> None:
+        self.responses: WeakSet[_MemoryResponse] = WeakSet()
+        self.closed = False
+        self._opening: set[_Producer] = set()
+
+    async def wait_for(self, producer: _Producer) -> StreamingResponse:
         """Return the response of a handler that takes its time."""
         self._opening.add(producer)
         try:
             response: StreamingResponse = await producer.produce()
-        except BaseException:
+        except BaseException as error:
             await producer.aclose()
-            raise
+            if not self.closed or not isinstance(error, APIConnectionError):
+                raise
+        else:
+            return response
         finally:
             self._opening.discard(producer)
-        return response
+        raise APIConnectionError("the transport was closed")
 
     async def aclose(self) -> None:
-        """Cancel the handlers that are running, close all open responses, and refuse further requests."""
-        self._closed = True
+        self.closed = True
         for producer in list(self._opening):
             await producer.aclose()
-        for response in list(self._open_responses):
+        for response in list(self.responses):
             await response.aclose()
 
 
@@ -180,10 +205,12 @@ class _Producer:
         self._spare: list[Any] = []  # items that nobody has requested
         self._wanted: asyncio.Future[None] | None = None  # what the task waits for between two chunks
         self._closing = False
+        self._failure: BaseException | None = None
         if isinstance(result, StreamingResponse):
             self._wanted = self._loop.create_future()
-        self._task = self._loop.create_task(self._run(result, request), context=context)
-        self._task.add_done_callback(lambda _: self._end(result))
+        #: None once it is done: a task keeps its exception, which keeps the frames of this producer.
+        self._task: asyncio.Task[None] | None = self._loop.create_task(self._run(result, request), context=context)
+        self._task.add_done_callback(partial(self._end, result))
 
     async def produce(self) -> Any:
         """Return the next item: the response of the handler, if it was awaitable, then each chunk, then None.
@@ -191,11 +218,11 @@ class _Producer:
         A caller that is cancelled does not lose the item: the next call returns it.
 
         Raises:
-            APIConnectionError: The producer is closed.
+            APIConnectionError: The producer is closed, or has failed before.
         """
         if self._made is None and self._spare:
             return self._spare.pop(0)
-        if self._made is None and not self._task.done():
+        if self._made is None and self._task is not None:
             self._made = self._loop.create_future()
             if self._wanted is not None and not self._wanted.done():
                 self._wanted.set_result(None)
@@ -206,9 +233,14 @@ class _Producer:
                 return made.result()
         if self._closing:
             raise APIConnectionError("the response is closed")
-        if self._task.cancelled():
-            raise APIConnectionError("the handler was cancelled")
-        return self._task.result()
+        failure, self._failure = self._failure, None
+        if failure is None:
+            return None
+        self._closing = True
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback refers to this frame
 
     async def _run(self, result: Awaitable[HandlerResult] | StreamingResponse, request: Request) -> None:
         if isinstance(result, StreamingResponse):
@@ -254,23 +286,29 @@ class _Producer:
         else:
             self._made.set_result(item)
 
-    def _end(self, result: object) -> None:
+    def _end(self, result: object, task: asyncio.Task[None]) -> None:
+        self._task = None
         if inspect.iscoroutine(result):
             result.close()  # in case that the task was cancelled before it ran
         if self._made is not None:
             self._made.cancel()
-        failure = None if self._task.cancelled() else self._task.exception()  # from here on, asyncio does not log it
-        if self._closing and failure is not None and not isinstance(failure, APIConnectionError):
-            message = "a handler failed while its response was closed"
-            self._loop.call_exception_handler({"message": message, "exception": failure, "task": self._task})
+        if task.cancelled():
+            self._failure = APIConnectionError("the handler was cancelled")
+        elif self._closing:
+            failure = task.exception()  # from here on, asyncio does not log it
+            if failure is not None and not isinstance(failure, APIConnectionError):
+                message = "a handler failed while its response was closed"
+                self._loop.call_exception_handler({"message": message, "exception": failure, "task": task})
+        else:
+            self._failure = task.exception()
 
     async def aclose(self) -> None:
         """Cancel the task and wait for its end, also when cancelled meanwhile."""
         self._stop()
         cancelled: asyncio.CancelledError | None = None
-        while not self._task.done() and asyncio.current_task() is not self._task:
+        while (task := self._task) is not None and not task.done() and asyncio.current_task() is not task:
             try:
-                await asyncio.wait((self._task,))
+                await asyncio.wait((task,))
             except asyncio.CancelledError as error:
                 cancelled = error  # re-raised once the cleanup is complete
         if cancelled is not None:
@@ -278,12 +316,12 @@ class _Producer:
 
     def abandon(self) -> None:
         """Cancel the task, from any thread."""
-        if not self._task.done():
+        if self._task is not None:
             with suppress(RuntimeError):  # the event loop is closed
                 self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        if self._closing or self._task.done():
+        if self._closing or self._task is None or self._task.done():
             return
         self._closing = True
         if self._wanted is not None and not self._wanted.done():
