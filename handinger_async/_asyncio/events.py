@@ -16,7 +16,7 @@ from ..errors import (
     ConfigurationError,
     EventTooLargeError,
 )
-from ..http import Request
+from ..http import Headers, Request
 from ..resume import ResumableStream, State, can_be_sent
 from ..retry import RetryPolicy
 from ..sse import ServerSentEvent
@@ -55,7 +55,7 @@ class EventStream(StreamedBody):
         if given := options.headers.get(_LAST_EVENT_ID, ""):
             # The headers of the options win over those of the request, whose id must be able to advance.
             others = {name: value for name, value in options.headers.items() if name.lower() != _LAST_EVENT_ID}
-            settings = attrs.evolve(settings, options=attrs.evolve(options, headers=others))
+            settings = attrs.evolve(settings, options=attrs.evolve(options, headers=Headers(others)))
         if not isinstance(last_event_id, str) or not can_be_sent(last_event_id or given):
             raise ConfigurationError("last_event_id must be a string that a header can carry")
         if last_event_id := last_event_id or given:

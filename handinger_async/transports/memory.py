@@ -261,7 +261,7 @@ class _Producer:
                     if not isinstance(chunks, AsyncGenerator):
                         raise
                     chunk = await chunks.athrow(error)
-                    if self._task.cancelling():
+                    if self._task is not None and self._task.cancelling():
                         break
                 else:
                     chunk = await anext(chunks)
