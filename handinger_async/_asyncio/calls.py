@@ -169,9 +169,13 @@ class Call:
 
     def describe(self, error: E) -> E:
         """Add method, path and the number of attempts to an error, mask secrets in it, and return it."""
-        mask_secrets(error, self._sent)
+        self.mask(error)
         error.add_context(self.name, self.attempts)
         return error
+
+    def mask(self, error: APIError) -> None:
+        """Replace the credentials of the request wherever an error quotes them."""
+        mask_secrets(error, self._sent)
 
     def delay(self, failure: APIError, retry: RetryPolicy | None = None) -> float | None:
         """Decide about the next attempt.
@@ -300,7 +304,7 @@ class Call:
         if self._needs_key and isinstance(failure, APIConnectionError):
             failure.request_sent = False
         self._needs_key = False
-        mask_secrets(failure, self._sent)
+        self.mask(failure)
 
     def _report(
         self, outcome: Response | StreamedResponse | BaseException, elapsed: float, delay: float | None

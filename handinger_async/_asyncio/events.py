@@ -151,6 +151,7 @@ class EventStream(StreamedBody):
             raise
 
     def _interrupt(self, cause: APIError) -> None:
+        self._call.mask(cause)
         self._state, self._interruption, self._reconnect_at = BodyState.INTERRUPTED, cause, None
 
     async def _resume(self) -> None:

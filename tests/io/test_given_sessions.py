@@ -293,6 +293,8 @@ async def test_session_without_private_attributes_is_used_as_it_is() -> None:
     async with wire_server(reply) as server, aiohttp.ClientSession(middlewares=[middleware]) as given:
 
         class Proxy:
+            __class__ = aiohttp.ClientSession  # for isinstance()
+
             def __getattr__(self, name: str) -> Any:
                 if name == "_middlewares":
                     raise AttributeError(name)

@@ -183,7 +183,7 @@ def test_attempt_that_fails_while_the_session_is_closed_is_the_last() -> None:
 
         service = Service(close)
         session = service.session()
-        with pytest.raises(APIConnectionError, match="lost") as caught:
+        with pytest.raises(APIConnectionError, match="closed") as caught:
             await get(session)
         assert caught.value.attempts == len(service.requests) == 1
         assert [attempt.delay for attempt in service.attempts] == [None]
