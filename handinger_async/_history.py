@@ -16,7 +16,7 @@ NO_ID = "\0"
 MEMORY = 16384
 #: The number of events before the first id of a connection that may be a greeting.
 _MAX_GREETING = 16
-#: The number of events held back, and the characters of their data: twice the largest event.
+#: The number of events held back, and their characters: twice the largest event.
 _MAX_HELD = 1024
 _MAX_HELD_SIZE = 32 * 1024 * 1024
 
@@ -57,7 +57,7 @@ class History:
         self._next_in_tail = 0
         #: The index after the last event of the replay; None before the first id of this connection.
         self._place: int | None = None
-        #: The events held back, each with True if it is known, and the characters of their data.
+        #: The events held back, each with True if it is known, and their characters.
         self._held: list[tuple[ServerSentEvent, bool]] = []
         self._held_size = 0
         #: The id of the last event of this connection, as parsed.
@@ -100,7 +100,7 @@ class History:
         in_replay = self._in_replay
         kind = self._classify(event, has_id=has_id)
         self._held.append((event, kind not in (Kind.NEW, Kind.PLAIN)))
-        self._held_size += len(event.data)
+        self._held_size += len(event.data) + len(event.event) + len(event.id)
         if kind is Kind.NEW or (kind is Kind.PLAIN and not in_replay):
             events = self.release()
             self.add(events)
@@ -139,6 +139,7 @@ class History:
             return Kind.NEW
         if key == self._hashes[self._tail - 1]:
             self._place = self._next_in_tail = self._tail
+            self._last_id = self._parsed_id
             return Kind.LAST
         self._place = place + 1
         return Kind.OLD

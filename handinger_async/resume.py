@@ -40,7 +40,8 @@ Where bytes cannot tell, an event is rather delivered twice than lost: if its co
 forgotten. But events with the ids and the content of others, up to the last one before the interruption, are taken for
 those. If ids start again, the content should differ.
 
-Memory is bounded: hashes of 16384 to 32768 events, and at most 1024 events or 32 MiB held back. More are a replay.
+Memory is bounded: hashes of 16384 to 32768 events, and at most 1024 events or 32 Mi characters held back. More are
+taken for a replay.
 
 A stream cannot be resumed if its request is not a GET, if ``resume`` is False, if the server has sent events but no id,
 or one that no header can carry, or if the retry policy or the deadline permits no further attempt. One that was
@@ -225,7 +226,7 @@ class ResumableStream:
                 self._history.add(events)
         elif self.state in _REPLAY_STATES and self._history is not None:
             events = self._without_replayed(self._parser.feed(chunk), self._history)
-            if self.state is State.REPLAYING:
+            if self.state in (State.RECONNECTED, State.REPLAYING):
                 self.last_event_id = self._resumed_after
             elif self._parser.last_event_id != NO_ID:
                 self.last_event_id = self._parser.last_event_id

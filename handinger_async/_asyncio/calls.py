@@ -326,4 +326,4 @@ class Call:
 
 def _is_refused(status: int, request: Request) -> bool:
     """Return True for a status other than 2xx, and for a part of the response that the request did not ask for."""
-    return not 200 <= status < 300 or (status == 206 and "range" not in request.headers)
+    return not 200 <= status < 300 or (status == 206 and not request.headers.get("range"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from operator import length_hint
 from typing import Self
 
 import attrs
@@ -52,10 +53,12 @@ class EventStream(StreamedBody):
 
     def __init__(self, settings: Settings, request: Request, *, resume: bool, last_event_id: str = "") -> None:
         options = settings.options
-        if given := options.headers.get(_LAST_EVENT_ID, ""):
+        given = options.headers.get(_LAST_EVENT_ID, "")
+        if options.replaces(_LAST_EVENT_ID):
             # The headers of the options win over those of the request, whose id must be able to advance.
             others = {name: value for name, value in options.headers.items() if name.lower() != _LAST_EVENT_ID}
-            settings = attrs.evolve(settings, options=attrs.evolve(options, headers=Headers(others)))
+            omitted = options.omitted - {_LAST_EVENT_ID}
+            settings = attrs.evolve(settings, options=attrs.evolve(options, headers=Headers(others), omitted=omitted))
         if not isinstance(last_event_id, str) or not can_be_sent(last_event_id or given):
             raise ConfigurationError("last_event_id must be a string that a header can carry")
         if last_event_id := last_event_id or given:
@@ -65,12 +68,17 @@ class EventStream(StreamedBody):
             request, retry=options.retry, resume=resume, max_event_size=settings.max_event_size
         )
         self._ready: Iterator[ServerSentEvent] = iter(())
+        #: The last event that `__anext__` returned, and True if events that were ready after it have been dropped.
+        self._last: ServerSentEvent | None = None
+        self._left_early = False
         #: The loop's time at which to reconnect; None until that is decided. It survives a cancelled read.
         self._reconnect_at: float | None = None
 
     @property
     def last_event_id(self) -> str:
-        """The id to resume after; ``""`` if the server has sent none."""
+        """The id after the last event returned, to resume after; ``""`` if there is none."""
+        if self._last is not None and (self._left_early or length_hint(self._ready)):
+            return self._last.id
         return self._events.last_event_id
 
     def __aiter__(self) -> Self:
@@ -86,6 +94,7 @@ class EventStream(StreamedBody):
     async def __anext__(self) -> ServerSentEvent:
         while True:
             for event in self._ready:
+                self._last = event
                 return event
             self._ready = iter(await self._next_batch())
 
@@ -98,6 +107,7 @@ class EventStream(StreamedBody):
 
         Idempotent, and callable from any task.
         """
+        self._left_early = self._left_early or length_hint(self._ready) > 0
         self._ready = iter(())
         await super().aclose()
 

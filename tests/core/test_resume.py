@@ -181,7 +181,7 @@ def test_replay_that_begins_with_an_id_without_an_event_keeps_the_id(split: bool
 
 def test_id_without_an_event_is_the_id_to_resume_after() -> None:
     stream = resumed(*BEFORE)
-    assert stream.feed(b"id: 9\n\n") == []
+    assert stream.feed(event("8") + b"id: 9\n\n")
     stream.interrupted(CUT)
     assert stream.request().headers["Last-Event-ID"] == "9"
 

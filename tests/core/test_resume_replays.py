@@ -2,7 +2,7 @@
 
 import pytest
 
-from handinger_async import RetryPolicy, _history
+from handinger_async import RetryPolicy, ServerSentEvent, _history, encode_event
 from handinger_async._history import History
 from handinger_async.resume import ResumableStream
 
@@ -59,6 +59,29 @@ def test_tail_ends_with_an_id_that_came_without_an_event() -> None:
     assert delivered(*before, after=(plain("a"), event("3"))) == ["a", "x"]
 
 
+ID_1 = b"id: 1\n\n"
+
+
+@pytest.mark.parametrize("blocks", [b"", b"id: 1\n\n", b"id:\n\n"])
+def test_id_without_an_event_decides_nothing_after_a_reconnection(blocks: bytes) -> None:
+    stream = resumed(event("1"), event("2"), event("3"))
+    assert stream.feed(blocks) == []
+    assert stream.last_event_id == "3"
+    stream.interrupted(CUT)
+    assert stream.request().headers["Last-Event-ID"] == stream.last_event_id == "3"
+
+
+def test_replays_with_ids_before_their_events_are_recognised_again_and_again() -> None:
+    log = (ID_1, event("2", "e"), plain("u"))
+    stream = live(*log[:2], retry=RetryPolicy(max_retries=9))
+    seen = []
+    for chunks in ((ID_1,), log, (*log, event("3", "f")), (*log, event("3", "f"), event("4", "g"))):
+        stream.interrupted(CUT)
+        stream.connected(SSE)
+        seen += [event.data for chunk in chunks for event in stream.feed(chunk)]
+    assert seen == ["u", "f", "g"]
+
+
 def test_ids_that_start_again_with_other_content_are_new() -> None:
     before = [event(str(n), f"a{n}") for n in (1, 2, 3)]
     after = tuple(event(str(n), f"b{n}") for n in (1, 2, 3))
@@ -111,6 +134,16 @@ def test_replay_of_a_long_stream_is_dropped_while_it_arrives() -> None:
         assert len(history(stream)._held) <= 1024
     events = stream.feed(b"".join(event(str(n)) for n in range(4000, 5001)))
     assert [event.id for event in events] == ["5000"]
+
+
+@pytest.mark.parametrize("name", ["id", "event", "data"])
+def test_events_held_back_are_bounded_whichever_field_is_large(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_history, "_MAX_HELD_SIZE", 1000)
+    events = [encode_event(ServerSentEvent(**{"data": "x", "id": str(n), name: f"{n}" + "x" * 300})) for n in range(10)]
+    stream = resumed(*events)
+    for chunk in events[:-1]:
+        assert stream.feed(chunk) == []
+        assert len(history(stream)._held) <= 3
 
 
 def test_replay_of_large_events_is_dropped_while_it_arrives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,42 @@ def test_last_event_id_among_the_headers_of_the_session_advances() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("header", ["", None])
+def test_empty_last_event_id_among_the_headers_holds_no_id_back(header: str | None) -> None:
+    async def main() -> None:
+        service = Service(event_stream(truncated(b"id: 6\ndata: a\n\n")), event_stream([]), event_stream([]))
+        async with service.session(headers={"Last-Event-ID": header}) as session:
+            await read_events(session.workers.stream_updates("w"))
+            await read_events(session.workers.stream_updates("w", last_event_id="5"))
+        assert service.resumed_after == [None, "6", "5"]
+
+    run(main())
+
+
+def test_last_event_id_is_that_of_the_last_event_returned() -> None:
+    async def main() -> None:
+        service = Service(event_stream([b"".join(b"id: %d\ndata: a\n\n" % n for n in range(1, 7))]))
+        async with service.session() as session, session.workers.stream_updates("w") as events:
+            assert events.last_event_id == ""
+            assert (await anext(events)).id == events.last_event_id == "1"
+            assert (await anext(events)).id == events.last_event_id == "2"
+        assert events.last_event_id == "2"
+
+    run(main())
+
+
+def test_last_event_id_after_a_batch_is_that_of_its_last_event() -> None:
+    async def main() -> None:
+        service = Service(event_stream([b"".join(b"id: %d\ndata: a\n\n" % n for n in range(1, 7))]))
+        async with service.session() as session, session.workers.stream_updates("w") as events:
+            await anext(events)
+            assert len(await anext(events.batches())) == 5
+            assert events.last_event_id == "6"
+        assert events.last_event_id == "6"
+
+    run(main())
+
+
 def test_id_of_an_interruption_is_where_another_stream_begins() -> None:
     async def main() -> None:
         service = Service(event_stream(truncated(b"id: 6\ndata: a\n\n")), event_stream([b"id: 7\ndata: b\n\n"]))
