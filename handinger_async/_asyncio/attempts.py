@@ -30,6 +30,9 @@ class Attempt:
         request_id: The service's id for the request.
         elapsed: Duration of the attempt in seconds. That of a stream or a file ends with the headers of its response.
         delay: Seconds until the next attempt; None if this was the last, or if it succeeded.
+
+    Attributes:
+        request_sent: True if the server may have received the request. False only if that is impossible.
     """
 
     method: str
@@ -40,10 +43,10 @@ class Attempt:
     request_id: str | None
     elapsed: float
     delay: float | None
+    request_sent: bool = attrs.field(init=False, repr=False)
 
-    @property
-    def request_sent(self) -> bool:
-        """True if the server may have received the request. False only if that is impossible."""
+    @request_sent.default
+    def _request_sent(self) -> bool:
         return not isinstance(self.error, APIConnectionError) or self.error.request_sent
 
     def __str__(self) -> str:

@@ -210,6 +210,7 @@ class Call:
             self._started = loop.time()
             self.deadline = None if timeouts.deadline is None else self._started + timeouts.deadline
         observed = settings.observe is not None or logger.isEnabledFor(INFO)
+        may_have_arrived = False  # in any attempt
         while True:
             self.attempts += 1
             if observed:
@@ -226,7 +227,10 @@ class Call:
                 delay = self.delay(error, retry)
                 if observed:
                     self._report(error, loop.time() - start, delay)
+                may_have_arrived = may_have_arrived or getattr(error, "request_sent", True)
                 if delay is None or not await settings.pool.pause(delay):
+                    if isinstance(error, APIConnectionError):
+                        error.request_sent = may_have_arrived
                     self.describe(error)
                     raise
             except ConfigurationError:

@@ -74,17 +74,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             raise RuntimeError("Event loop is closed")
         if executor is None and self._pool is None:
             self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
-        return super().run_in_executor(_Watched(executor or self._pool, self), func, *args)
+        observed = _Observed(executor or self._pool)
+        future = super().run_in_executor(observed, func, *args)
+        self._executing += 1
+        # After asyncio's own callback, which passes the result on: the clock jumps only when that has arrived.
+        observed.job.add_done_callback(self._done_in_thread)
+        return future
 
     def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override]
         """Set the executor of `run_in_executor`."""
         super().set_default_executor(executor)
         self._pool = executor
-
-    def watch(self, job: Future[Any]) -> None:
-        """Let the clock stand still until ``job`` is done."""
-        self._executing += 1
-        job.add_done_callback(self._done_in_thread)
 
     def _done_in_thread(self, _: Future[Any]) -> None:
         with suppress(RuntimeError):  # the loop is closed
@@ -129,19 +129,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._now += timeout
 
 
-class _Watched(Executor):
-    """Passes jobs on to an executor, watched by the loop.
+class _Observed(Executor):
+    """Passes a job on to an executor, and keeps it.
 
-    The loop cannot watch the futures of asyncio: such a future is done when it is cancelled, but its job runs on.
+    The loop cannot observe the futures of asyncio: such a future is done when it is cancelled, but its job runs on.
     """
 
-    def __init__(self, executor: Any, loop: VirtualTimeLoop) -> None:
+    job: Future[Any]
+
+    def __init__(self, executor: Any) -> None:
         self._executor = executor
-        self._loop = loop
 
     def submit(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         job: Future[T] = self._executor.submit(func, *args, **kwargs)
-        self._loop.watch(job)
+        self.job = job
         return job
 
 

@@ -79,6 +79,8 @@ class CheckedConnection(ResponseHandler):
         if message.code >= 200:
             self._body = body
         super().feed_data(data, size)
+        if not message.chunked and "chunked" in message.headers.get("Transfer-Encoding", "").lower():
+            self._fail("malformed HTTP response: malformed Transfer-Encoding")  # its chunks were not decoded
 
     def eof_received(self) -> None:
         """Take note of the end of the server's data."""
@@ -92,9 +94,9 @@ class CheckedConnection(ResponseHandler):
             self._fail(f"the body is truncated: {cause}")
         super().connection_lost(exc)
 
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+    def set_exception(self, exc: BaseException, *args: Any, **options: Any) -> None:
         """Pass an error on to the reader of the body: aiohttp does not after a malformed chunk."""
-        super().set_exception(exc, *cause)
+        super().set_exception(exc, *args, **options)
         self._fail("malformed HTTP response: malformed chunk")
 
     def close(self) -> None:

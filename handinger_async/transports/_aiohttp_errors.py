@@ -75,7 +75,18 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
 def adapt_error(error: Exception) -> APIConnectionError:
     """Convert an exception of aiohttp to one of this library, without its traceback."""
     kind = APITimeoutError if isinstance(error, TimeoutError) else APIConnectionError
-    return kind(_text(error), request_sent=not isinstance(error, _NOT_SENT))
+    adapted = kind(_text(error), request_sent=not isinstance(error, _NOT_SENT))
+    _forget_frames(error)
+    return adapted
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Remove tracebacks: aiohttp's frames keep the exceptions that keep them, and their callers."""
+    while error is not None:
+        error.__traceback__ = None
+        if isinstance(cause := getattr(error, "os_error", None), OSError):
+            cause.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _text(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import ReferenceType, ref
@@ -79,10 +80,11 @@ class _IncompleteResponse:
         self._response = response
         self._open_responses = open_responses
         self._pid = os.getpid()
+        self._loop = asyncio.get_running_loop()
         self.status = response.status
         self.headers = headers
         self._reference: ReferenceType[_IncompleteResponse] = ref(
-            self, partial(_close_collected, open_responses, asyncio.get_running_loop(), response)
+            self, partial(_close_collected, open_responses, self._loop, response)
         )
         open_responses.add(self._reference)
 
@@ -98,8 +100,13 @@ class _IncompleteResponse:
 
     async def aclose(self) -> None:
         self._open_responses.discard(self._reference)
-        if self._pid == os.getpid():  # closing it in a forked process would stop it in the parent
+        if self._pid != os.getpid():  # closing it in a forked process would stop it in the parent
+            return
+        if asyncio.get_running_loop() is self._loop:
             self._response.close()
+        else:  # in another thread
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._response.close)
 
 
 class _WatchedResponse(_IncompleteResponse):

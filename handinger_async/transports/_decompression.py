@@ -148,7 +148,7 @@ def _is_supported_transfer(value: str) -> bool:
 
 
 def _elements(value: str) -> list[str]:
-    return [element.strip().lower() for element in value.split(",")]
+    return [element.strip(" \t").lower() for element in value.split(",")]
 
 
 class _DecompressedResponse:

@@ -92,6 +92,8 @@ class AiohttpTransport:
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Send a request; see `Transport.open`."""
         state = self._states.get(asyncio.get_running_loop()) or await self._new_state()
+        if state.inherited:
+            raise ConfigurationError("the connections belong to the parent of this process: use a new event loop")
         state.opening += 1
         try:
             if not state.checks:

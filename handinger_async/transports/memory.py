@@ -161,6 +161,7 @@ class _MemoryResponse:
 
     async def read_chunk(self) -> bytes:
         while not self._closed:
+            chunk: bytes | None = None
             if isinstance(self._chunks, Iterator):
                 chunk = self._context.run(next, self._chunks, None)
             elif self._producer is not None:

@@ -45,6 +45,8 @@ BROKEN_BODIES = {
     ),
     "a chunk size that is not a number": Fault(head("Transfer-Encoding: chunked"), b"zz\r\n\r\n", after=0),
     "a chunk longer than its size": Fault(head("Transfer-Encoding: chunked"), b"2\r\ndata: {}\r\n0\r\n\r\n", after=0),
+    "chunks that aiohttp does not decode": Fault(head("Transfer-Encoding: chunked\t") + b"2\r\n{}\r\n0\r\n\r\n"),
+    "a chunked that is none": Fault(head("Transfer-Encoding: chunked\x0b") + b"2\r\n{}\r\n0\r\n\r\n"),
     "a gzip body that is not gzip": Fault(head("Content-Encoding: gzip", "Content-Length: 10") + EVENT),
     "truncated gzip": Fault(head("Content-Encoding: gzip", "Content-Length: 20") + gzip.compress(EVENT * 100)[:20]),
     "gzip with a wrong checksum": Fault(

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,21 @@ def test_failure_that_ends_a_pause_is_freed_at_once(tmp_path: Path) -> None:
         assert failed() is None
 
     run(main())
+
+
+@pytest.mark.usefixtures("no_collection")
+async def test_failure_to_connect_leaves_nothing_to_the_collector(refusing_url: str) -> None:
+    """aiohttp's own exceptions are in cycles, unless their tracebacks are removed."""
+    async with Session(api_key="key", base_url=refusing_url, retry=RetryPolicy(max_retries=0)) as session:
+
+        async def fail() -> None:
+            with suppress(APIConnectionError):
+                await session.workers.retrieve("w")
+
+        await fail()
+        gc.collect()
+        await fail()
+        assert gc.collect() < 10
 
 
 async def close_at_once(request: WireRequest, writer: asyncio.StreamWriter) -> None:

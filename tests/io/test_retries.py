@@ -19,7 +19,7 @@ from handinger_async import (
     RetryPolicy,
     Session,
 )
-from handinger_async.http import Response
+from handinger_async.http import Request, Response
 from handinger_async.operations import RetrieveWorker
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import StreamingResponse
@@ -343,5 +343,23 @@ def test_requests_to_one_path_keep_their_own_headers() -> None:
             for value in "1", "2":
                 await session.request("GET", "/x", headers={"X-Number": value})
         assert [request.headers["x-number"] for request in service.requests] == ["1", "2"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_error_of_a_call_is_unsent_only_if_all_of_its_attempts_are(first: bool) -> None:
+    async def main() -> None:
+        failures = iter([APIConnectionError("lost", request_sent=first), APIConnectionError("no", request_sent=False)])
+
+        def handler(request: Request) -> Response:
+            raise next(failures)
+
+        service = Service(handler)
+        async with service.session(retry=RetryPolicy(max_retries=1)) as session:
+            with pytest.raises(APIConnectionError, match="no") as caught:
+                await session.request("GET", "/x")
+        assert caught.value.request_sent is first
+        assert [attempt.request_sent for attempt in service.attempts] == [first, False]
 
     run(main())

@@ -174,6 +174,42 @@ async def test_forked_child_that_closes_leaves_the_connections_of_its_parent_alo
         assert server.connections == 2
 
 
+async def test_transport_of_a_parent_is_refused_in_its_event_loop(
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Session(api_key="key", base_url=server.url, retry=once) as session:
+        await session.request("GET", "/x")
+        with monkeypatch.context() as child:
+            child.setattr(os, "getpid", lambda: -1)
+            with pytest.raises(ConfigurationError, match="belong to the parent of this process"):
+                await session.request("GET", "/x")
+        await session.request("GET", "/x")
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("kind", ["stream", "download"])
+async def test_body_that_is_closed_in_another_thread_wakes_its_reader(kind: str) -> None:
+    """In debug mode, asyncio refuses to schedule anything from another thread."""
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(chunked(b"data: a\n\n", end=False))
+        await forever()
+
+    asyncio.get_running_loop().set_debug(True)
+    async with wire_server(reply) as server, Session(api_key="key", base_url=server.url, retry=once) as session:
+        body: Any = session.workers.stream_updates("w")
+        if kind == "download":
+            body = session.workers.retrieve_file("f", worker_id="w")
+        async with body:
+            await anext(body)
+            reading = asyncio.ensure_future(anext(body))
+            await asyncio.sleep(0)
+            await in_thread(body.aclose)
+            with pytest.raises((StopAsyncIteration, APIConnectionError)):
+                await reading
+        await server.empty()
+
+
 def test_child_does_not_warn_of_a_session_of_its_parent() -> None:
     state: Any = _aiohttp_sessions.LoopState.__new__(_aiohttp_sessions.LoopState)
     loop = asyncio.new_event_loop()

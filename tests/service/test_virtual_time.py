@@ -50,6 +50,15 @@ def test_a_cancelled_job_in_an_executor_is_not_overtaken():
     run(own_default())
 
 
+def test_the_result_of_a_job_arrives_before_the_clock_jumps():
+    async def main():
+        for _ in range(300):
+            assert await asyncio.wait_for(asyncio.to_thread(sum, (1, 2)), 60) == 3
+        assert now() == 0
+
+    run(main())
+
+
 def test_a_closed_loop_accepts_no_jobs():
     loop = VirtualTimeLoop()
     loop.close()
