@@ -17,6 +17,10 @@ logger = logging.getLogger("handinger_async")
 _configuring = Lock()
 
 
+def _was_sent(attempt: Attempt) -> bool:
+    return not isinstance(attempt.error, APIConnectionError) or attempt.error.request_sent
+
+
 @attrs.frozen(kw_only=True)
 class Attempt:
     """The outcome of one attempt to send a request: the argument of ``Session(observe=…)``.
@@ -43,11 +47,7 @@ class Attempt:
     request_id: str | None
     elapsed: float
     delay: float | None
-    request_sent: bool = attrs.field(init=False, repr=False)
-
-    @request_sent.default
-    def _request_sent(self) -> bool:
-        return not isinstance(self.error, APIConnectionError) or self.error.request_sent
+    request_sent: bool = attrs.field(init=False, repr=False, default=attrs.Factory(_was_sent, takes_self=True))
 
     def __str__(self) -> str:
         if self.status is not None:
