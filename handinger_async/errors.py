@@ -21,8 +21,9 @@
         └── APIResponseValidationError         2xx with an unreadable body; .path
             └── EventTooLargeError
 
-All have a ``.message``. They pickle, copy and deep-copy with their attributes. None carries the API key, and the text
-of each stays under 2 kB whatever the server sent.
+All have a ``.message``. They pickle, copy and deep-copy with their attributes. The text of each stays under 2 kB
+whatever the server sent. It does not show the API key, even if the server quotes it; a key of less than 8 characters,
+or the end of a key, is not recognized. ``.body`` and ``.response.body`` are as the server sent them, echoes included.
 """
 
 from __future__ import annotations
@@ -101,7 +102,10 @@ def _restore(cls: type[HandingerError], args: tuple[Any, ...], state: dict[str, 
 
 
 class ConfigurationError(HandingerError, ValueError):
-    """A key, base URL or argument is missing or malformed, or an object is used wrongly. Nothing was sent for it."""
+    """A key, base URL or argument is missing or malformed, or an object is used wrongly. Nothing was sent for it.
+
+    A key function that fails after an attempt was sent is the ``__cause__`` of that attempt's failure.
+    """
 
 
 class APIError(HandingerError):

@@ -315,7 +315,8 @@ class Endpoint:
         raise TypeError("an endpoint holds an API key and cannot be pickled")
 
     def __repr__(self) -> str:
-        return f"Endpoint({str(self.base_url)!r}, api_key='***')"
+        base_url = str(getattr(self, "base_url", ""))  # tracebacks may show a half-made endpoint
+        return f"Endpoint({base_url!r}, api_key='***')"
 
 
 def make_endpoint(base_url: URL, authorization: Headers) -> Endpoint:

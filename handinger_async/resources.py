@@ -29,7 +29,9 @@ class resource(cached_property[R]):  # noqa: N801 - as cached_property
     @overload
     def __get__(self, instance: object, owner: type[Any] | None = None) -> R: ...
 
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> type[R] | R:
+    def __get__(  # pyright: ignore[reportIncompatibleMethodOverride] - without an instance, the base returns itself
+        self, instance: object, owner: type[Any] | None = None
+    ) -> type[R] | R:
         if instance is None:
             return get_type_hints(self.func)["return"]  # type: ignore[no-any-return]
         return super().__get__(instance, owner)

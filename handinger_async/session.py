@@ -14,7 +14,7 @@ from yarl import URL
 
 from ._asyncio.attempts import Observer, configure_logging
 from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Settings
-from ._asyncio.credentials import KeySource
+from ._asyncio.credentials import KeyFunction, KeySource
 from ._asyncio.options import Options, Timeouts, encode_json
 from ._asyncio.pool import Pool
 from ._checks import check_base_url
@@ -107,8 +107,8 @@ class Session:
             raise ConfigurationError(
                 "there is no API key: pass Session(api_key=…), or set the environment variable HANDINGER_API_KEY"
             )
-        get_key = api_key if callable(api_key) else None
-        authorization, problem = (Headers(), "") if get_key else authorize(api_key)
+        key = KeyFunction(api_key) if callable(api_key) else None
+        authorization, problem = (Headers(), "") if key else authorize(api_key)
         del api_key  # tracebacks may show local variables
         if problem:
             raise ConfigurationError(f"{key_name} {problem}")
@@ -126,7 +126,7 @@ class Session:
         self._settings = Settings(
             pool=Pool(_check_transport(transport)),
             endpoint=endpoint,
-            get_key=get_key,
+            key=key,
             options=Options(timeouts=timeouts, retry=retry).extend(headers=headers),
             observe=observe,
             max_body_size=max_body_size,
@@ -309,7 +309,8 @@ class Session:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<Session {self._settings.endpoint.base_url}>"
+        settings: Settings | None = getattr(self, "_settings", None)  # tracebacks may show a half-made session
+        return f"<Session {settings.endpoint.base_url}>" if settings else "<Session>"
 
 
 def _check_operation(operation: object) -> None:

@@ -122,6 +122,8 @@ class StreamedBody:
             )
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_call"):  # tracebacks may show a half-made body
+            return f"<{type(self).__name__}>"
         state = BodyState.ENDED if self._closed else self._state
         return f"<{type(self).__name__} {self._call.name}, {state.value}>"
 

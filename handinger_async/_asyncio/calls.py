@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from logging import INFO
@@ -18,7 +19,7 @@ from ..operations import Operation
 from ..retry import RetryPolicy, is_idempotent
 from ..transports import StreamedResponse
 from .attempts import Attempt, Observer, logger, report
-from .credentials import KeySource, authenticate, mask_secrets
+from .credentials import KeyFunction, mask_secrets, remember
 from .options import Options
 from .pool import Pool
 
@@ -44,7 +45,7 @@ class Settings:
     Args:
         pool: The transport and the timers.
         endpoint: Base URL and API key.
-        get_key: Returns the API key for each attempt; None if the endpoint has it.
+        key: The function that returns the API key for each attempt; None if the endpoint has it.
         options: The per-call options.
         observe: Called with each `Attempt`.
         max_body_size: Maximum bytes of a decompressed body that is kept in memory.
@@ -53,7 +54,7 @@ class Settings:
 
     pool: Pool
     endpoint: Endpoint
-    get_key: KeySource | None
+    key: KeyFunction | None
     options: Options
     observe: Observer | None
     max_body_size: int
@@ -93,16 +94,27 @@ class Call:
         deadline: Time of the event loop at which the call must have ended; None for no deadline, and before the start.
     """
 
-    __slots__ = ("_attempts_before", "_needs_key", "_sent", "_started", "attempts", "deadline", "request", "settings")
+    __slots__ = (
+        "_attempts_before",
+        "_failure",
+        "_keys",
+        "_needs_key",
+        "_sent",
+        "_started",
+        "attempts",
+        "deadline",
+        "request",
+        "settings",
+    )
 
     def __init__(self, settings: Settings, request: Request) -> None:
         self.settings = settings
-        self.request = request
-        self._sent = request
+        self.request = self._sent = request
+        self._failure: APIError | None = None
+        self._keys: tuple[str, ...] = ()
         self._needs_key = False
         self._started: float | None = None
-        self._attempts_before = 0
-        self.attempts = 0
+        self.attempts = self._attempts_before = 0
         self.deadline: float | None = None
 
     @property
@@ -155,7 +167,7 @@ class Call:
 
     def restart(self, *, keep_deadline: bool = False) -> None:
         """Begin again, with all retries and a new deadline; the attempts are counted on."""
-        self._attempts_before = self.attempts
+        self._attempts_before, self._failure = self.attempts, None
         if not keep_deadline:
             self._started, self.deadline = None, None
 
@@ -174,8 +186,8 @@ class Call:
         return error
 
     def mask(self, error: APIError) -> None:
-        """Replace the credentials of the request wherever an error quotes them."""
-        mask_secrets(error, self._sent)
+        """Replace the credentials of the requests wherever an error quotes them."""
+        mask_secrets(error, self._sent, self._keys)
 
     def delay(self, failure: APIError, retry: RetryPolicy | None = None) -> float | None:
         """Decide about the next attempt.
@@ -193,8 +205,8 @@ class Call:
         outcome = failure.response if isinstance(failure, APIStatusError) else failure
         if not isinstance(outcome, Response | APIConnectionError):
             return None
-        number = self.attempts - self._attempts_before
-        delay = (retry or self.settings.options.retry).delay(self._sent, outcome, attempt=number)
+        policy = retry or self.settings.options.retry
+        delay = policy.delay(self._sent, outcome, attempt=self.attempts - self._attempts_before)
         time_left = self.time_left
         return delay if delay is None or time_left is None or delay < time_left else None
 
@@ -233,7 +245,8 @@ class Call:
                         error.request_sent = may_have_arrived
                     self.describe(error)
                     raise
-            except ConfigurationError:
+            except ConfigurationError as error:
+                self._raise_earlier(error)
                 raise
             except BaseException as error:  # cancelled, or a bug in a transport: the request may have been sent
                 if observed:
@@ -247,9 +260,10 @@ class Call:
     async def _send(self, url: URL, request: Request) -> StreamedResponse:
         """Send the request once."""
         settings = self.settings
-        if settings.get_key is not None and not settings.options.replaces("authorization"):
+        if settings.key is not None and not settings.options.replaces("authorization"):
             self._needs_key = True
-            self._sent = request = await authenticate(request, settings.get_key)
+            self._sent = request = await settings.key.authenticate(request)
+            self._keys = remember(self._keys, request)
             self._needs_key = False
         return await settings.pool.transport().open(url, request, connect_timeout=settings.options.timeouts.connect)
 
@@ -309,6 +323,13 @@ class Call:
             failure.request_sent = False
         self._needs_key = False
         self.mask(failure)
+        self._failure = copy.copy(failure)  # without the traceback, which has this call in a frame: a cycle
+
+    def _raise_earlier(self, refusal: ConfigurationError) -> None:
+        """Raise the failure of the attempt before one that was refused: it may have been performed."""
+        if self._failure is not None:
+            self.attempts -= 1
+            raise self.describe(copy.copy(self._failure)) from refusal
 
     def _report(
         self, outcome: Response | StreamedResponse | BaseException, elapsed: float, delay: float | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
@@ -12,36 +12,62 @@ import attrs
 from ..errors import APIError, ConfigurationError
 from ..http import Headers, Request, Secret, authorize
 
-__all__ = ["KeySource", "authenticate", "mask_secrets"]
+__all__ = ["KeyFunction", "KeySource", "mask_secrets", "remember"]
 
 KeySource: TypeAlias = Callable[[], str | Awaitable[str]]
 
 #: The shortest key, or beginning of a truncated one, that is masked. No word of a message is to be taken for a key.
 _MIN_LENGTH = 8
+#: The number of keys that a call remembers: a stream may be resumed for days.
+_MAX_KEYS = 16
 
 
-async def authenticate(request: Request, get_key: KeySource) -> Request:
-    """Return a prepared request with the API key of the moment.
+@attrs.frozen(repr=False)
+class KeyFunction:
+    """The function given as ``api_key``. Its own ``repr`` may show the key: that of a bound method or a partial."""
 
-    Raises:
-        ConfigurationError: The key cannot be sent.
-    """
-    key = get_key()
-    if isawaitable(key):
-        key = await key
-    authorization, problem = authorize(key)
-    del key  # tracebacks may show local variables
-    if problem:
-        raise ConfigurationError(f"the result of the function api_key {problem}")
-    return attrs.evolve(request, headers=request.headers | authorization)
+    _function: KeySource
+
+    async def authenticate(self, request: Request) -> Request:
+        """Return a prepared request with the API key of the moment.
+
+        Raises:
+            ConfigurationError: The key cannot be sent, or there is none left.
+        """
+        try:
+            key = self._function()
+            if isawaitable(key):
+                key = await key
+        except (
+            StopIteration,
+            StopAsyncIteration,
+        ) as error:  # the first cannot leave a coroutine, the second ends loops
+            raise ConfigurationError(f"the function api_key has no more keys ({type(error).__name__})") from error
+        authorization, problem = authorize(key)
+        del key  # tracebacks may show local variables
+        if problem:
+            raise ConfigurationError(f"the result of the function api_key {problem}")
+        return attrs.evolve(request, headers=request.headers | authorization)
 
 
-def mask_secrets(error: APIError, request: Request) -> None:
-    """Replace the credentials of a request by ``***`` wherever an error and its causes quote them.
+def remember(keys: tuple[str, ...], request: Request) -> tuple[str, ...]:
+    """Return the Authorization fields of a call's requests, with that of the last one."""
+    last = request.headers["authorization"]
+    return keys if last in keys else (*keys, last)[-_MAX_KEYS:]
+
+
+def mask_secrets(error: APIError, request: Request, keys: Iterable[str]) -> None:
+    """Replace the credentials of a call by ``***`` wherever an error and its causes quote them.
 
     The body of a response stays as the server sent it; it is in no text of an error.
+
+    Args:
+        error: The error.
+        request: The last request.
+        keys: The Authorization fields of all requests, if they vary.
     """
-    secrets = [secret for secret in _secrets(request.headers) if len(secret) >= _MIN_LENGTH]
+    found = {*_secrets(request.headers), *map(_credentials, keys)}
+    secrets = [secret for secret in found if len(secret) >= _MIN_LENGTH]
     current: BaseException | None = error
     while isinstance(current, APIError) and secrets:
         for name in ("message", "code", "path"):
@@ -59,23 +85,36 @@ def mask_secrets(error: APIError, request: Request) -> None:
 def _secrets(headers: Headers) -> Iterator[str]:
     for name, value in headers.items():
         if isinstance(value, Secret):
-            yield value.partition(" ")[2] or value if name.lower().endswith("authorization") else value
+            yield _credentials(value) if name.lower().endswith("authorization") else value
+
+
+def _credentials(authorization: str) -> str:
+    """Return an Authorization field without its scheme."""
+    return authorization.partition(" ")[2] or authorization
 
 
 def _mask(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        shown = []
-        end = 0
-        beginning = re.compile("".join(map(_spellings, secret[:_MIN_LENGTH])), re.IGNORECASE)
-        while found := beginning.search(text, end):
-            shown += [text[end : found.start()], "***"]
-            end = found.end()
-            for char in secret[_MIN_LENGTH:]:  # the text may end within the secret
-                if not (more := re.compile(_spellings(char), re.IGNORECASE).match(text, end)):
-                    break
-                end = more.end()
-        text = "".join([*shown, text[end:]])
-    return text
+    starts = {secret: "".join(map(_spellings, secret[:_MIN_LENGTH])) for secret in secrets}
+    start = re.compile("|".join(starts.values()), re.IGNORECASE)
+    shown = []
+    end = 0
+    while found := start.search(text, end):
+        shown += [text[end : found.start()], "***"]
+        end = max(_end(text, found.start(), secret, starts[secret]) for secret in secrets)
+    return "".join([*shown, text[end:]])
+
+
+def _end(text: str, position: int, secret: str, start: str) -> int:
+    """Return where the secret at a position of a text ends, which may be truncated; 0 if it is not there."""
+    found = re.compile(start, re.IGNORECASE).match(text, position)
+    if not found:
+        return 0
+    end = found.end()
+    for char in secret[_MIN_LENGTH:]:
+        if not (more := re.compile(_spellings(char), re.IGNORECASE).match(text, end)):
+            break
+        end = more.end()
+    return end
 
 
 def _spellings(char: str) -> str:

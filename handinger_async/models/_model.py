@@ -50,7 +50,7 @@ def _add_methods(model: Any) -> Any:
 
     @recursive_repr()
     def show(self: Any) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name, ...)!r}' for name in names)})"
 
     def set_state(self: Any, state: dict[str, Any]) -> None:
         for name, value in (defaults | state).items():

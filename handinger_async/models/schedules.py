@@ -121,7 +121,8 @@ class IntervalWorkerSchedule:
 class UnknownWorkerSchedule:
     """A schedule of a type unknown to this version.
 
-    The fields that all other schedules have are properties, None if the server did not send them as expected.
+    The fields that all other schedules have are properties. If the server did not send one as expected, it is None, but
+    the id is ``""``.
 
     Args:
         type: The type named by the server.
@@ -133,7 +134,7 @@ class UnknownWorkerSchedule:
 
     @property
     def id(self) -> str:
-        """The id of the schedule; ``""`` if the server did not send it."""
+        """The id of the schedule; ``""`` if the server did not send one."""
         return self._text("id") or ""
 
     @property

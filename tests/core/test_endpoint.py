@@ -115,6 +115,7 @@ def test_api_key_must_be_a_string(api_key: Any) -> None:
 def test_endpoint_masks_its_key_and_is_never_pickled() -> None:
     endpoint = Endpoint("https://example.com", CANARY)
     assert repr(endpoint) == "Endpoint('https://example.com', api_key='***')"
+    assert repr(Endpoint.__new__(Endpoint)) == "Endpoint('', api_key='***')"  # in a traceback
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(endpoint)
 

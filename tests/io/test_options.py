@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from handinger_async import ConfigurationError, RetryPolicy, Session, Timeouts, operations
+from handinger_async import APIConnectionError, ConfigurationError, RetryPolicy, Session, Timeouts, operations
 from handinger_async.http import Request, Response
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.virtual_time import run
@@ -348,6 +348,39 @@ async def test_key_from_a_function_is_checked(key: Any) -> None:
         with pytest.raises(ConfigurationError, match="the result of the function api_key"):
             await session.workers.retrieve("w")
     assert not service.requests
+
+
+def no_keys() -> str:
+    raise StopIteration
+
+
+async def no_async_keys() -> str:
+    raise StopAsyncIteration
+
+
+@pytest.mark.parametrize("source", [iter(()).__next__, no_keys, no_async_keys])
+async def test_end_of_the_keys_is_no_end_of_a_stream(source: Any) -> None:
+    """A StopIteration cannot leave a coroutine, and a StopAsyncIteration would end ``async for``."""
+    service = Service(ok)
+    async with service.session(api_key=source) as session:
+        with pytest.raises(ConfigurationError, match="the function api_key has no more keys"):
+            await session.workers.retrieve("w")
+        with pytest.raises(ConfigurationError, match="the function api_key has no more keys"):
+            [event async for event in session.workers.stream_updates("w")]
+    assert not service.requests
+
+
+@pytest.mark.parametrize("key", ["", "a\n", None])
+async def test_refused_key_does_not_hide_that_a_request_was_sent(key: Any) -> None:
+    keys: Any = iter(["good", "good", key])
+    service = Service(Response(503), APIConnectionError("lost"))
+    async with service.session(api_key=lambda: next(keys), retry=RetryPolicy(initial_delay=0)) as session:
+        view = session.with_options(idempotency_key="1")
+        with pytest.raises(APIConnectionError, match=r"lost \(POST /api/workers, 2 attempts\)") as caught:
+            await view.workers.create(input="x")
+    assert isinstance(caught.value.__cause__, ConfigurationError)
+    assert caught.value.request_sent
+    assert [attempt.number for attempt in service.attempts] == [1, 2]
 
 
 def test_function_that_hangs_counts_as_an_attempt_that_sent_nothing() -> None:

@@ -159,6 +159,19 @@ async def test_failure_to_connect_leaves_nothing_to_the_collector(refusing_url: 
         assert gc.collect() < 10
 
 
+@pytest.mark.usefixtures("no_collection")
+@pytest.mark.parametrize("keys", [["good"], ["good", "bad\n"], ["bad\n"]])
+def test_failure_for_want_of_a_key_is_freed_at_once(keys: list[str], tmp_path: Path) -> None:
+    async def main() -> None:
+        session = Session(api_key=iter(keys).__next__, transport=MemoryTransport(lose))
+        failed = await failure_of(retrieve, session, tmp_path)
+        await asyncio.sleep(0)
+        assert failed is not None
+        assert failed() is None
+
+    run(main())
+
+
 async def close_at_once(request: WireRequest, writer: asyncio.StreamWriter) -> None:
     writer.close()
 

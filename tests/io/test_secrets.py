@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import functools
 import gc
 import io
 import json
@@ -10,7 +11,6 @@ import pickle
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -22,11 +22,14 @@ from handinger_async import (
     APIError,
     Attempt,
     ConfigurationError,
+    EventStream,
+    FileDownload,
     HandingerError,
     RetryPolicy,
     Session,
     StreamInterruptedError,
     Timeouts,
+    Worker,
 )
 from handinger_async.http import Endpoint, Request, Response
 from handinger_async.operations import CreateWorker, RetrieveWorker
@@ -210,6 +213,36 @@ async def test_refused_key_is_in_no_local_variable_of_ours(source: str, monkeypa
     with pytest.raises(ConfigurationError, match="api_key") as caught:
         await refuse()
     check_locals(caught.value)
+    traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+
+
+class Vault:
+    """A source of keys that shows its key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def get_key(self) -> str:
+        return self.key
+
+    def fail(self) -> str:
+        raise LookupError
+
+    def __repr__(self) -> str:
+        return f"Vault({self.key!r})"
+
+
+@pytest.mark.parametrize(
+    "source", [Vault(KEY).get_key, Vault(f"{KEY}\n").get_key, Vault(KEY).fail, functools.partial(str, KEY)]
+)
+async def test_function_that_shows_the_key_is_in_no_local_variable_of_ours(source: Any) -> None:
+    async with Session(api_key=source, transport=MemoryTransport(lambda request: Response(401))) as session:
+        with pytest.raises((APIError, ConfigurationError, LookupError)) as caught:
+            await session.workers.retrieve("w")
+    check_locals(caught.value)
+    with pytest.raises(ConfigurationError) as refused:
+        Session(api_key=source, observe=5)  # type: ignore[arg-type]
+    check_locals(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -235,8 +268,7 @@ def check_locals(error: BaseException) -> None:
     while frame is not None:
         if "handinger_async" in frame.tb_frame.f_globals["__name__"]:
             for name, value in frame.tb_frame.f_locals.items():
-                with suppress(AttributeError):  # half made
-                    assert KEY not in str(value) + repr(value), name
+                assert KEY not in str(value) + repr(value), name
         frame = frame.tb_next
 
 
@@ -287,6 +319,41 @@ async def test_no_interrupted_stream_shows_the_key_that_a_server_echoes() -> Non
             await collect(session)
     assert KEY not in shown(caught.value)
     assert "malformed chunk Bearer ***" in shown(caught.value)
+
+
+OLD, NEW = f"sk-live-{KEY}-old", f"sk-live-{KEY}-new"
+
+
+@pytest.mark.parametrize("keys", [(OLD, NEW), (NEW, OLD), ("alpha-key-0123456789", NEW)])
+async def test_no_error_shows_a_key_of_an_earlier_attempt(keys: tuple[str, str]) -> None:
+    """A server that rotates keys may name the old one. Both may begin alike."""
+    given = iter(keys)
+    statuses = iter([503, 401])
+    transport = MemoryTransport(lambda request: Response(next(statuses), {}, f"use {keys[1]}, not {keys[0]}!".encode()))
+    retry = RetryPolicy(initial_delay=0)
+    async with Session(api_key=lambda: next(given), transport=transport, retry=retry) as session:
+        with pytest.raises(APIError, match=r"use \*{3}, not \*{3}!"):
+            await session.workers.retrieve("w")
+
+
+async def test_no_error_of_a_stream_shows_a_key_of_an_earlier_connection() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"retry: 0\nid: 1\ndata: a\n\n"
+        raise APIConnectionError
+
+    given = iter([OLD, NEW])
+    responses: Any = iter(
+        [
+            StreamingResponse(200, {"Content-Type": SSE}, chunks()),
+            Response(401, {}, f"{OLD} was rotated".encode()),
+        ]
+    )
+    transport = MemoryTransport(lambda request: next(responses))
+    async with Session(api_key=lambda: next(given), transport=transport) as session:
+        with pytest.raises(APIError) as caught:
+            await collect(session)
+    assert "*** was rotated" in f"{caught.value} {caught.value.__cause__}"
+    assert "sk-live" not in f"{caught.value} {caught.value.__cause__}"
 
 
 async def test_words_of_a_message_are_not_taken_for_a_short_key() -> None:
@@ -372,6 +439,12 @@ async def test_prompts_and_responses_are_not_logged(caplog: pytest.LogCaptureFix
     assert KEY not in everything
     assert PROMPT not in caplog.text
     assert OUTPUT not in caplog.text
+
+
+@pytest.mark.parametrize("cls", [Session, Endpoint, EventStream, FileDownload, Worker])
+def test_half_made_object_has_a_repr(cls: Any) -> None:
+    """A traceback with local variables shows it as ``self``. On 3.11, its error would hide the exception."""
+    assert cls.__name__ in repr(cls.__new__(cls))
 
 
 def test_printed_traceback_does_not_show_the_key() -> None:
