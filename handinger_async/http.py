@@ -89,14 +89,16 @@ class Headers(Mapping[str, str]):
                 if not isinstance(name, str):
                     raise ConfigurationError(f"{quoted(name)} is not a header name: it must be a string")
                 key = _key(name)
-                if value.__class__ is not str or not value.isprintable():
-                    _check_value(name, value)
+                if (value.__class__ is not str or not value.isprintable()) and (problem := _value_problem(value)):
+                    raise ConfigurationError(f"the value of header {shorten(name)} {problem}")
                 if key in own:
                     value = f"{own[key][1]}, {value}"
                 own[key] = (name, Secret(value) if key in _SENSITIVE else value)
         except ConfigurationError:
+            fields = given = value = None  # type: ignore[assignment] # tracebacks may show local variables
             raise
         except (TypeError, ValueError):
+            fields = given = value = None  # type: ignore[assignment]
             raise ConfigurationError("header fields must be a mapping, or pairs of a name and a value") from None
 
     def __getitem__(self, name: str) -> str:
@@ -165,12 +167,11 @@ def _key(name: str) -> str:
     return name.lower()
 
 
-def _check_value(name: str, value: object) -> None:
-    """Refuse an unsendable header value. The message omits the value, which may be a secret."""
+def _value_problem(value: object) -> str:
+    """Return why a header value is refused, as the end of a sentence; ``""`` if it is not. It may be a secret."""
     if not isinstance(value, str):
-        raise ConfigurationError(f"the value of header {shorten(name)} must be a string, not {type(value).__name__}")
-    if _BREAKS.search(value):
-        raise ConfigurationError(f"the value of header {shorten(name)} contains CR, LF or NUL")
+        return f"must be a string, not {type(value).__name__}"
+    return "contains CR, LF or NUL" if _BREAKS.search(value) else ""
 
 
 def is_sendable(value: str) -> bool:
@@ -189,6 +190,15 @@ def is_ascii_identifier(text: str) -> bool:
 def _is_target(text: str) -> bool:
     """Return True for a path and query that a request line can carry (RFC 9112, section 3.2) and that names no host."""
     return text.startswith("/") and text.isascii() and text.isprintable() and " " not in text and "#" not in text
+
+
+def hide(name: object, value: Any) -> Any:
+    """Return a header value that was not checked, as `Secret` if it is a credential: tracebacks may show it."""
+    if not isinstance(name, str) or name.lower() not in _SENSITIVE:
+        return value
+    if isinstance(value, bytes | bytearray):
+        return type(value)()  # it will be refused for its type
+    return Secret(value) if isinstance(value, str) else value
 
 
 def to_headers(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:

@@ -15,7 +15,7 @@ from yarl import URL
 from ._asyncio.attempts import Observer, configure_logging
 from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Settings
 from ._asyncio.credentials import KeyFunction, KeySource
-from ._asyncio.options import Options, Timeouts, encode_json
+from ._asyncio.options import Options, Timeouts, encode_json, hide_credentials
 from ._asyncio.pool import Pool
 from ._checks import check_base_url
 from ._query import to_query
@@ -99,6 +99,7 @@ class Session:
         max_body_size: int = DEFAULT_MAX_BODY_SIZE,
         max_event_size: int = MAX_EVENT_SIZE,
     ) -> None:
+        headers = hide_credentials(headers)
         key_name, url_name = "api_key", "base_url"
         if api_key is None:
             key_name = "the environment variable HANDINGER_API_KEY, used as api_key,"
@@ -167,6 +168,7 @@ class Session:
         Raises:
             ConfigurationError: An argument is malformed.
         """
+        headers = hide_credentials(headers)
         options = self._settings.options.extend(headers=headers, query=query, body=body)
         if idempotency_key is not None:
             options = options.extend(headers={"Idempotency-Key": idempotency_key})
@@ -280,6 +282,7 @@ class Session:
             ConfigurationError: An argument is malformed, or the session is closed.
             APIError: The call failed.
         """
+        headers = hide_credentials(headers)
         if not isinstance(method, str) or not re.fullmatch(r"[A-Za-z]+", method):
             raise ConfigurationError(f"{quoted(method)} is not an HTTP method")
         target = _check_target(path)

@@ -13,10 +13,10 @@ from .._checks import is_number
 from .._json import dumps, loads
 from .._query import to_query
 from ..errors import ConfigurationError, quoted, shorten
-from ..http import Headers, Request, is_sendable
+from ..http import Headers, Request, hide, is_sendable
 from ..retry import RetryPolicy
 
-__all__ = ["Options", "Timeouts", "encode_json"]
+__all__ = ["Options", "Timeouts", "encode_json", "hide_credentials"]
 
 #: They frame the body, which the transport does.
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
@@ -164,6 +164,11 @@ def _without(headers: Headers, names: frozenset[str]) -> Headers:
     if names.isdisjoint(map(str.lower, headers)):
         return headers
     return Headers({name: value for name, value in headers.items() if name.lower() not in names})
+
+
+def hide_credentials(fields: Any) -> Any:
+    """Return the argument ``headers``, unchecked, with a masked ``repr`` of credentials: tracebacks may show it."""
+    return {name: hide(name, value) for name, value in fields.items()} if isinstance(fields, Mapping) else fields
 
 
 def _name(pair: str) -> str:

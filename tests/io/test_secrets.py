@@ -31,7 +31,7 @@ from handinger_async import (
     Timeouts,
     Worker,
 )
-from handinger_async.http import Endpoint, Request, Response
+from handinger_async.http import Endpoint, Headers, Request, Response
 from handinger_async.operations import CreateWorker, RetrieveWorker
 from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import MemoryTransport, StreamingResponse
@@ -216,6 +216,38 @@ async def test_refused_key_is_in_no_local_variable_of_ours(source: str, monkeypa
     traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {KEY}\n"},
+        {"authorization": f"Bearer {KEY}\x01"},
+        {"X-Api-Key": f"{KEY}\ud800"},
+        {"Authorization": KEY.encode()},
+        {"Cookie": f"key={KEY}", "X": 5},
+        {"Authorization": f"Bearer {KEY}", "Content-Length": "5"},
+        {"Authorization": f"Bearer {KEY}", 5: "x"},
+    ],
+)
+async def test_key_in_refused_headers_is_in_no_local_variable_of_ours(headers: Any) -> None:
+    async with Session(api_key="key", transport=MemoryTransport(Response)) as session:
+        calls: list[Callable[[], Any]] = [
+            lambda: Session(api_key="key", headers=headers),
+            lambda: session.with_options(headers=headers),
+            lambda: asyncio.ensure_future(session.request("GET", "/x", headers=headers)),
+        ]
+        for call in calls:
+            with pytest.raises(ConfigurationError, match="header") as caught:
+                await call()
+            check_locals(caught.value, masked=True)
+
+
+@pytest.mark.parametrize("fields", [{"X": KEY.encode()}, {"X": f"{KEY}\r"}, [("X", KEY, "b")], [("Cookie", KEY), 5]])
+def test_refused_fields_are_in_no_local_variable_of_headers(fields: Any) -> None:
+    with pytest.raises(ConfigurationError, match="header") as caught:
+        Headers(fields)
+    check_locals(caught.value)
+
+
 class Vault:
     """A source of keys that shows its key."""
 
@@ -260,15 +292,18 @@ def test_good_key_is_in_no_local_variable_when_another_argument_is_refused(optio
     with pytest.raises(ConfigurationError) as caught:
         Session(api_key=KEY, **options)
     check_locals(caught.value)
+    with pytest.raises(ConfigurationError) as caught:
+        Session(**{"api_key": "key", "headers": {"Authorization": KEY}} | options)
+    check_locals(caught.value, masked=True)
 
 
-def check_locals(error: BaseException) -> None:
-    """Check that no frame of the library has the key, not even in a string with a masked ``repr``."""
+def check_locals(error: BaseException, *, masked: bool = False) -> None:
+    """Check that no frame of the library has the key; ``masked`` if a string with a masked ``repr`` may have it."""
     frame = error.__traceback__
     while frame is not None:
         if "handinger_async" in frame.tb_frame.f_globals["__name__"]:
             for name, value in frame.tb_frame.f_locals.items():
-                assert KEY not in str(value) + repr(value), name
+                assert KEY not in repr(value) + ("" if masked else str(value)), name
         frame = frame.tb_next
 
 
