@@ -12,7 +12,7 @@ from uuid import UUID
 
 from .errors import ConfigurationError, quoted
 
-__all__ = ["to_query"]
+__all__ = ["check_names", "join_queries", "to_query"]
 
 
 def _query_text(name: object, value: object) -> str:
@@ -31,6 +31,22 @@ def _query_text(name: object, value: object) -> str:
     raise ConfigurationError(f"query field {quoted(name)} must not be or contain {quoted(value)}")
 
 
+def check_names(fields: Mapping[str, Any], argument: str) -> None:
+    """Refuse names that are not strings: they would not replace a field of the same form.
+
+    Raises:
+        ConfigurationError: A name is not a string.
+    """
+    for name in fields:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{argument} field {quoted(name)} must have a string as its name")
+
+
+def join_queries(*queries: str) -> str:
+    """Return percent-encoded queries, any of them perhaps empty, as one."""
+    return "&".join(filter(None, (query.strip("&") for query in queries)))
+
+
 def to_query(fields: Mapping[str, Any]) -> str:
     """Return ``fields`` as a percent-encoded query.
 
@@ -38,10 +54,11 @@ def to_query(fields: Mapping[str, Any]) -> str:
     tuple becomes repeated fields; None is left out.
 
     Raises:
-        ConfigurationError: ``fields`` is not a mapping, or contains a value that has no such form.
+        ConfigurationError: ``fields`` is not a mapping from strings, or contains a value that has no such form.
     """
     if not isinstance(fields, Mapping):
         raise ConfigurationError(f"query must be a mapping, not {type(fields).__name__}")
+    check_names(fields, "query")
     pairs = [
         (_query_text(name, name), _query_text(name, value))
         for name, given in fields.items()

@@ -37,6 +37,8 @@ _BREAKS = re.compile(r"[\r\n\0]")
 #: Characters that HTTP clients refuse to send in a header value: control characters but tab, and lone surrogates.
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
+#: CONNECT has another form of target and no response, and TRACE echoes the credentials.
+_REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 
 class Secret(str):
@@ -94,11 +96,10 @@ class Headers(Mapping[str, str]):
                 if key in own:
                     value = f"{own[key][1]}, {value}"
                 own[key] = (name, Secret(value) if key in _SENSITIVE else value)
-        except ConfigurationError:
+        except (TypeError, ValueError) as error:
             fields = given = value = None  # type: ignore[assignment] # tracebacks may show local variables
-            raise
-        except (TypeError, ValueError):
-            fields = given = value = None  # type: ignore[assignment]
+            if isinstance(error, ConfigurationError):
+                raise
             raise ConfigurationError("header fields must be a mapping, or pairs of a name and a value") from None
 
     def __getitem__(self, name: str) -> str:
@@ -306,12 +307,14 @@ class Endpoint:
             The URL, percent-encoded as the target is, and the request to send there.
 
         Raises:
-            ConfigurationError: The request cannot be sent: the method is not a token, the target is not a
-                percent-encoded path, or a header contains a control character or a lone surrogate.
+            ConfigurationError: The request cannot be sent: the method is CONNECT, TRACE or no token, the target is not
+                a percent-encoded path, or a header contains a control character or a lone surrogate.
         """
         method, target = request.method, request.target
         if not isinstance(method, str) or not (is_ascii_identifier(method) or _TOKEN.fullmatch(method)):
             raise ConfigurationError(f"{quoted(method)} is not an HTTP method")
+        if method.upper() in _REFUSED_METHODS:
+            raise ConfigurationError(f"{method} requests cannot be sent")
         if not isinstance(target, str) or not _is_target(target):
             raise ConfigurationError(f"{quoted(target)} is not a percent-encoded path with a query")
         headers = self._headers | request.headers
@@ -325,8 +328,7 @@ class Endpoint:
         raise TypeError("an endpoint holds an API key and cannot be pickled")
 
     def __repr__(self) -> str:
-        base_url = str(getattr(self, "base_url", ""))  # tracebacks may show a half-made endpoint
-        return f"Endpoint({base_url!r}, api_key='***')"
+        return f"Endpoint({str(getattr(self, 'base_url', ''))!r}, api_key='***')"  # tracebacks may show a half-made one
 
 
 def make_endpoint(base_url: URL, authorization: Headers) -> Endpoint:

@@ -18,7 +18,7 @@ from ._asyncio.credentials import KeyFunction, KeySource
 from ._asyncio.options import Options, Timeouts, encode_json, hide_credentials
 from ._asyncio.pool import Pool
 from ._checks import check_base_url
-from ._query import to_query
+from ._query import join_queries, to_query
 from .codec import encode_request
 from .errors import ConfigurationError, quoted
 from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request, Response, authorize, make_endpoint
@@ -287,7 +287,8 @@ class Session:
             raise ConfigurationError(f"{quoted(method)} is not an HTTP method")
         target = _check_target(path)
         if query is not None and (fields := to_query(query)):
-            target += ("&" if "?" in target else "?") + fields
+            path, _, own_fields = target.partition("?")
+            target = f"{path}?{join_queries(own_fields, fields)}"
         own = Headers({"Accept": JSON})
         body = b""
         if json is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -11,7 +12,7 @@ import attrs
 
 from .._checks import is_number
 from .._json import dumps, loads
-from .._query import to_query
+from .._query import check_names, join_queries, to_query
 from ..errors import ConfigurationError, quoted, shorten
 from ..http import Headers, Request, hide, is_sendable
 from ..retry import RetryPolicy
@@ -28,7 +29,7 @@ def _seconds(timeouts: Timeouts, field: attrs.Attribute[Any], value: Any) -> Non
 
 
 def _unlimited(value: Any) -> Any:
-    return None if value == math.inf else value
+    return None if isinstance(value, float) and value == math.inf else value
 
 
 def _limit(default: float | None) -> Any:
@@ -72,7 +73,7 @@ class Options:
         retry: The retry policy.
         headers: Header fields; they win over all others.
         omitted: Names, in lower case, of header fields to leave out.
-        query: Query fields; they win over those of the operation.
+        query: Query fields, each by its name as a percent-encoded query; they win over those of the operation.
         body: Fields of a JSON body; they win over those of the operation.
     """
 
@@ -80,7 +81,7 @@ class Options:
     retry: RetryPolicy = attrs.field(validator=_instance(RetryPolicy))
     headers: Headers = attrs.field(factory=Headers)
     omitted: frozenset[str] = frozenset()
-    query: Mapping[str, Any] = attrs.field(factory=dict)
+    query: Mapping[str, str] = attrs.field(factory=dict)
     body: Mapping[str, Any] = attrs.field(factory=dict)
 
     def extend(
@@ -113,16 +114,13 @@ class Options:
                 raise ConfigurationError("the idempotency key is empty")
             if not is_sendable(value):
                 raise ConfigurationError(f"the value of header {name} contains a control character or a lone surrogate")
-        options = attrs.evolve(
+        return attrs.evolve(
             self,
             headers=_without(self.headers, omitted) | added,
             omitted=(self.omitted | omitted).difference(map(str.lower, added)),
-            query={**self.query, **(query or {})},
-            body={**self.body, **(body or {})},
+            query={**self.query, **{name: to_query({name: value}) for name, value in (query or {}).items()}},
+            body={**self.body, **_copy(body or {})},
         )
-        to_query(options.query)  # refuses what cannot be sent
-        encode_json(options.body, "body")
-        return options
 
     def apply(self, request: Request) -> Request:
         """Return ``request`` with these headers, query and body fields.
@@ -136,7 +134,7 @@ class Options:
         if self.query:
             path, _, query = target.partition("?")
             kept = [pair for pair in query.split("&") if pair and _name(pair) not in self.query]
-            merged = "&".join([*kept, to_query(self.query)]).strip("&")
+            merged = join_queries(*kept, *self.query.values())
             target = f"{path}?{merged}" if merged else path
         if self.body:
             try:
@@ -174,6 +172,16 @@ def hide_credentials(fields: Any) -> Any:
 def _name(pair: str) -> str:
     """Return the name of a field of a query."""
     return unquote_plus(pair.partition("=")[0])
+
+
+def _copy(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of fields of a body, which later changes of the caller's lists and dicts do not change."""
+    check_names(body, "body")
+    encode_json(body, "body")
+    try:
+        return deepcopy(dict(body))
+    except RecursionError:
+        raise ConfigurationError("body cannot be encoded as JSON: nested too deeply") from None
 
 
 def encode_json(value: object, name: str) -> bytes:

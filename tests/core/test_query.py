@@ -86,5 +86,9 @@ def test_value_of_a_query_has_its_json_form(value: Any, query: str) -> None:
 def test_value_without_a_form_in_a_query_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="query field 'a' must not be or contain"):
         to_query({"a": value})
-    with pytest.raises(ConfigurationError, match="query field"):
-        to_query({None: "x"})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("name", [None, 1, True, Colour.RED, Level.LOW, b"a", ("a",), Unprintable()])
+def test_name_in_a_query_must_be_a_string(name: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"query field .* must have a string as its name"):
+        to_query({name: "x"})

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from handinger_async import APIConnectionError, ConfigurationError, RetryPolicy, Session, Timeouts, operations
-from handinger_async.http import Request, Response
+from handinger_async.http import Endpoint, Request, Response
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.aiohttp import AiohttpTransport
@@ -30,6 +31,11 @@ class Colour(Enum):
 class Unprintable:
     def __repr__(self) -> str:
         raise RuntimeError
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = object.__hash__
 
 
 def deep() -> Any:
@@ -68,6 +74,8 @@ async def test_fields_of_the_path_survive_unless_they_are_replaced() -> None:
         assert (await sent(view, service, "GET", "/x?b=0&a=1&b=1&c=1")).target == "/x?a=1&b=2"
         assert (await sent(session, service, "GET", "/x?a=1", query={"a": 2})).target == "/x?a=1&a=2"
         assert (await sent(session, service, "GET", "/x", query={"a": None})).target == "/x"
+        assert (await sent(session, service, "GET", "/x?", query={"a": 2})).target == "/x?a=2"
+        assert (await sent(session, service, "GET", "/x?a=1&", query={"a": 2})).target == "/x?a=1&a=2"
         assert (await sent(view.with_options(query={"b": None}), service, "GET", "/x?c=1")).target == "/x"
 
 
@@ -80,6 +88,38 @@ async def test_query_that_cannot_be_sent_is_refused_at_once(value: Any) -> None:
         with pytest.raises(ConfigurationError, match="query field 'a'"):
             await session.request("GET", "/x", query={"a": value})
     assert not service.requests
+
+
+@pytest.mark.parametrize("name", [1, None, Colour.RED])
+def test_names_of_fields_must_be_strings(name: Any) -> None:
+    """Another name would not replace the field of the same form."""
+    for argument in ("query", "body"):
+        with pytest.raises(ConfigurationError, match=rf"{argument} field .* must have a string as its name"):
+            Service(ok).session().with_options(**{argument: {name: "x"}})
+
+
+class Name(str, Enum):  # noqa: UP042 - its str() is "Name.A"
+    A = "a"
+
+
+async def test_enum_members_that_are_strings_replace_fields() -> None:
+    service = Service(ok)
+    async with service.session() as session:
+        view = session.with_options(query={"a": 1}, body={"a": 1}).with_options(query={Name.A: 2}, body={Name.A: 2})
+        request = await sent(view, service, "POST", "/x?a=0", json={"a": 0})
+    assert (request.target, request.body) == ("/x?a=2", b'{"a":2}')
+
+
+async def test_later_changes_of_given_values_change_no_request() -> None:
+    ids = ["a"]
+    inner = {"n": [1]}
+    service = Service(ok)
+    async with service.session() as session:
+        view = session.with_options(query={"ids": ids}, body={"f": inner})
+        ids.append("b")
+        inner["n"].append(2)
+        request = await sent(view, service, "POST", "/x", json={})
+    assert (request.target, request.body) == ("/x?ids=a", b'{"f":{"n":[1]}}')
 
 
 async def test_body_fields_need_a_json_object() -> None:
@@ -339,6 +379,25 @@ async def test_exception_of_the_key_function_is_raised_unchanged() -> None:
             assert caught.value is error
     assert not service.requests
     assert [attempt.error for attempt in service.attempts] == [error, error]
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "connect", "TRACE"])
+async def test_methods_that_are_not_for_resources_are_refused(method: str) -> None:
+    service = Service(ok)
+    async with service.session() as session:
+        with pytest.raises(ConfigurationError, match=f"{method.upper()} requests cannot be sent"):
+            await session.request(method, "/x")
+    with pytest.raises(ConfigurationError, match=method):
+        Endpoint("https://example.com", "key").prepare(Request(method, "/x"))
+    assert not service.requests
+
+
+@pytest.mark.parametrize("value", [Decimal("sNaN"), Decimal("Infinity"), Unprintable()])
+def test_timeout_that_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="attempt must be a number"):
+        Timeouts(attempt=value)
+    with pytest.raises(ConfigurationError, match="max_delay must be a non-negative number"):
+        RetryPolicy(max_delay=value)
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\n", None, 5, b"key"])
