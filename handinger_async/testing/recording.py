@@ -22,7 +22,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from yarl import URL
 
@@ -37,6 +37,8 @@ __all__ = ["RecordingTransport", "ReplayMismatchError", "ReplayTransport"]
 
 #: The header fields that are compared; the others describe the client.
 _COMPARED_HEADERS = ("accept", "content-type", "last-event-id", "range", "if-none-match")
+#: The levels of nesting of a body that is written as JSON: the encoder of an indented file is recursive.
+_DEEPEST = 100
 
 
 class ReplayMismatchError(AssertionError):
@@ -225,9 +227,10 @@ async def _chunks(recorded: dict[str, Any]) -> AsyncIterator[bytes]:
         raise ReplayMismatchError("the response is read further than in the recording, where it was closed early")
 
 
-async def _wait() -> None:
+async def _wait() -> NoReturn:
     """Wait until cancelled."""
-    await asyncio.get_running_loop().create_future()
+    while True:
+        await asyncio.get_running_loop().create_future()
 
 
 # Requests and errors as JSON ##########################################################################################
@@ -285,7 +288,7 @@ def _to_json(data: bytes) -> Any:
     """Encode bytes in the most readable form: ``{"json": …}``, else a string, else ``{"base64": …}``."""
     try:
         value = loads(data)
-        if isinstance(value, dict | list) and dumps(value) == data:
+        if isinstance(value, dict | list) and _is_shallow(value, _DEEPEST) and dumps(value) == data:
             return {"json": value}
     except (ValueError, TypeError):
         pass
@@ -293,6 +296,13 @@ def _to_json(data: bytes) -> Any:
         return data.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(data).decode()}
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in inner)
 
 
 def _from_json(value: Any) -> bytes:
