@@ -23,15 +23,20 @@ Span: TypeAlias = tuple[int, int, str]
 #: An API key that is shorter may be a part of any word. It is masked in its header field alone.
 _SHORTEST_KEY = 8
 _LINE_END = r"(?>\r\n|\r|\n)"
+#: Lines of an event that are no data: they may stand between two lines of data.
+_OTHER_LINES = rf"(?:(?:id|event|retry)?:[^\r\n]*{_LINE_END})*+"
 #: White space in JSON; between the lines of an event's data, also the name of that field.
-_SPACE = rf"(?:[ \t]|{_LINE_END}(?:data:)?)*"
-_FIELD = re.compile(rf'"((?:[^"\\\r\n]|\\.)*)"{_SPACE}:{_SPACE}')
+_SPACE = rf"(?:[ \t]|{_LINE_END}{_OTHER_LINES}data:|{_LINE_END})*"
+#: An escaped quote begins no name: without this condition, each one in a long string is searched to the string's end.
+_FIELD = re.compile(rf'(?<!\\)"((?:[^"\\\r\n]|\\.)*+)"{_SPACE}:{_SPACE}')
 _QUERY_FIELD = re.compile(r"(?:\A|(?<=[?&;]))([^\s\"'<>=&;?#\\]+)=([^\s\"'<>&;#\\]*)")
 _STRING_END = re.compile(r'\\.|["\r\n]')
 _EVENT_END = re.compile(_LINE_END * 2)
 #: The begin of an escape sequence at the end of a truncated string, after any number of escaped backslashes.
 _PARTIAL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?\Z")
-_NEXT_LINE = re.compile(_LINE_END + r"data: ?")
+_NEXT_LINE = re.compile(rf"{_LINE_END}{_OTHER_LINES}(?:data: ?)?")
+#: The number of characters to decode first where the data of an event has several lines; doubled until that suffices.
+_WINDOW = 1024
 
 
 class Scrubber:
@@ -124,12 +129,7 @@ class Scrubber:
         try:
             value, end = self._raw_decode(text, begin)
         except ValueError:
-            event_end = _EVENT_END.search(text, begin)
-            end = len(text) if event_end is None else event_end.start()
-            try:
-                value, end = self._raw_decode_lines(text, begin, end)
-            except ValueError:  # truncated: mask the rest of the event
-                return begin, end, f'"{MASK}"'
+            value, end = self._decode_lines(text, begin)
         return begin, end, "null" if value is None else json.dumps(MASK if isinstance(value, str) else type(value)())
 
     def _raw_decode(self, text: str, begin: int) -> tuple[object, int]:
@@ -138,15 +138,31 @@ class Scrubber:
         except RecursionError:
             raise ValueError("nested too deeply") from None
 
-    def _raw_decode_lines(self, text: str, begin: int, end: int) -> tuple[object, int]:
-        """Decode a JSON value in the data of an event, where that has several lines."""
-        part = text[begin:end]
-        value, length = self._raw_decode(_NEXT_LINE.sub("\n", part), 0)
-        for found in _NEXT_LINE.finditer(part):
-            if found.start() >= length:
-                break
-            length += len(found[0]) - 1
-        return value, begin + length
+    def _decode_lines(self, text: str, begin: int) -> tuple[object, int]:
+        """Decode a JSON value in the data of an event, where that has several lines.
+
+        A truncated value is a string of the rest of the event.
+        """
+        size = _WINDOW
+        while True:
+            part = text[begin : begin + size]
+            event_end = _EVENT_END.search(part)
+            complete = event_end is not None or begin + size >= len(text)
+            if event_end is not None:
+                part = part[: event_end.start()]
+            try:
+                value, length = self._raw_decode(_NEXT_LINE.sub("\n", part), 0)
+            except ValueError:
+                if complete:
+                    return part, begin + len(part)
+            else:
+                for found in _NEXT_LINE.finditer(part):
+                    if found.start() >= length:
+                        break
+                    length += len(found[0]) - 1
+                if complete or length < len(part):
+                    return value, begin + length
+            size *= 2
 
     def _strings(self, text: str, decode: Callable[[str], str]) -> Iterator[Span]:
         """Yield the spans of JSON strings whose content needs masks, such as JSON inside a JSON string."""

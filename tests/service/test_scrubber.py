@@ -75,18 +75,6 @@ def test_a_value_over_several_lines_of_an_event_is_scrubbed_alone(newline):
     lines = [
         "data: {",
         'data: "a"',
-        "data::",
-        "data: [",
-        'data: "SECRET", 1',
-        'data: ], "b": 2}',
-        "",
-        "data: 3",
-        "",
-        "",
-    ]
-    lines = [
-        "data: {",
-        'data: "a"',
         "data: :",
         "data: [",
         'data: "SECRET", 1',
@@ -100,6 +88,35 @@ def test_a_value_over_several_lines_of_an_event_is_scrubbed_alone(newline):
     assert "SECRET" not in event
     assert json.loads("".join(line.removeprefix("data:") for line in event.splitlines())) == {"a": [], "b": 2}
     assert rest == newline.join(lines[7:])
+
+
+@pytest.mark.parametrize("between", ["", ": ping\n", "id: 3\n:\nretry: 1\n"])
+@pytest.mark.parametrize("field", ['"a": "SECRET"', '"a":\n"SECRET"', '"a"\n:\n"SECRET"', '"a": [\n"SECRET"\n]'])
+def test_other_lines_of_an_event_do_not_hide_its_data(between, field):
+    lines = f'{{"b": 1,\n{field}\n, "c": 2}}'.split("\n")
+    event = "".join(f"{between}data: {line}\n" for line in lines) + "\n"
+    scrubbed = scrub(event.encode(), "a").decode()
+    data = [line.removeprefix("data: ") for line in scrubbed.splitlines() if line.startswith("data:")]
+    assert json.loads("\n".join(data)) == {"b": 1, "a": [] if "[" in field else "***", "c": 2}
+
+
+LARGE = json.dumps([{"id": number, "a": "SECRET"} for number in range(8000)])
+LINES = json.dumps([{"a": {"b": "SECRET"}} for _ in range(3000)], indent=1)
+
+
+@pytest.mark.timeout(60)  # they would take many minutes if the time were not proportional to the length
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"log": LARGE}),
+        json.dumps({"log": json.dumps(LARGE)}),
+        "data: " + LINES.replace("\n", "\ndata: "),
+        '{"a": {"SECRET": ' + "\n: x" * 100_000,
+    ],
+    ids=["JSON in a string", "in a string of a string", "lines of an event", "comments"],
+)
+def test_the_time_is_proportional_to_the_length_of_a_body(body):
+    assert b"SECRET" not in scrub(body.encode(), "a")
 
 
 def test_what_follows_a_truncated_event_is_kept():
