@@ -6,7 +6,8 @@ import json
 import re
 from bisect import bisect_left
 from codecs import utf_8_decode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from html import escape
 from itertools import pairwise
 from typing import TypeAlias
 from urllib.parse import quote, unquote_plus
@@ -29,7 +30,7 @@ _OTHER_LINES = rf"(?:(?:id|event|retry)?:[^\r\n]*{_LINE_END})*+"
 _SPACE = rf"(?:[ \t]|{_LINE_END}{_OTHER_LINES}data:|{_LINE_END})*"
 #: An escaped quote begins no name: without this condition, each one in a long string is searched to the string's end.
 _FIELD = re.compile(rf'(?<!\\)"((?:[^"\\\r\n]|\\.)*+)"{_SPACE}:{_SPACE}')
-_QUERY_FIELD = re.compile(r"(?:\A|(?<=[?&;]))([^\s\"'<>=&;?#\\]+)=([^\s\"'<>&;#\\]*)")
+_QUERY_FIELD = re.compile(r"(?:\A|(?<=[?&;#\"]))([^\s\"'<>=&;?#\\]+)=([^\s\"'<>&;#\\]*)")
 _STRING_END = re.compile(r'\\.|["\r\n]')
 _EVENT_END = re.compile(_LINE_END * 2)
 #: The begin of an escape sequence at the end of a truncated string, after any number of escaped backslashes.
@@ -40,22 +41,24 @@ _WINDOW = 1024
 
 
 class Scrubber:
-    """Masks the values of fields, and the API key wherever it occurs.
+    """Masks the values of fields, and API keys wherever they occur.
 
     Names are compared without case, hyphens, underscores and white space: ``apiKey`` masks ``api-key`` and ``API_KEY``
-    too. Fields are found in JSON, in JSON inside a JSON string at any depth, in the data of events, and in queries of
-    URLs.
+    too. Fields are found in JSON, in JSON inside a JSON string at any depth, in the data of events, in queries and
+    fragments of URLs, and in all of these inside a query or a form.
 
     Args:
         names: The names of the fields.
-        key: The API key; empty for none.
+        keys: API keys and other credentials.
     """
 
     _DECODER = json.JSONDecoder(strict=False)
 
-    def __init__(self, names: Sequence[str], key: str) -> None:
+    def __init__(self, names: Sequence[str], keys: Collection[str] = ()) -> None:
         self._names = {_fold(name) for name in names}
-        self._key = re.compile("".join(map(_spellings, key))) if len(key) >= _SHORTEST_KEY else None
+        self._keys = sorted({key for key in keys if len(key) >= _SHORTEST_KEY}, key=len, reverse=True)
+        patterns = ["".join(map(_spellings, key)) for key in self._keys]
+        self._key = re.compile("|".join(patterns)) if patterns else None
 
     def text(self, text: str) -> str:
         """Return ``text`` with the named fields in it and the key masked."""
@@ -78,9 +81,15 @@ class Scrubber:
         name, mark, value = field.partition("=")
         if mark and _fold(unquote_plus(name)) in self._names:
             return f"{name}={MASK}"
+        return self.text(name) + mark + self._quoted(value)
+
+    def _quoted(self, value: str) -> str:
+        """Return a percent-encoded value, such as JSON or a URL, with the fields in it masked."""
         decoded = unquote_plus(value)
-        scrubbed = self.text(decoded)  # JSON, for example
-        return self.text(name) + mark + (value if scrubbed == decoded else quote(scrubbed, safe="*"))
+        if decoded == value:
+            return self.text(value)
+        scrubbed = self.text(self._quoted(decoded))
+        return value if scrubbed == decoded else quote(scrubbed, safe="*")
 
     def chunks(self, chunks: Sequence[bytes]) -> list[bytes]:
         """Return the chunks of a body with the named fields and the key masked.
@@ -109,9 +118,15 @@ class Scrubber:
             for found in _QUERY_FIELD.finditer(text):
                 if _fold(decode(unquote_plus(found[1]))) in self._names:
                     yield found.start(2), found.end(2), MASK
+                elif "%" in found[2] and (masked := self._quoted(value := decode(found[2]))) != value:
+                    yield found.start(2), found.end(2), masked
         if self._key is not None:
             for found in self._key.finditer(text):
                 yield found.start(), found.end(), MASK
+            for key in self._keys:  # a truncated text may end in a part of it
+                shortest = max(_SHORTEST_KEY, len(key) // 2)
+                if part := next((n for n in range(len(key) - 1, shortest - 1, -1) if text.endswith(key[:n])), 0):
+                    yield len(text) - part, len(text), MASK
         if "\\" in text:
             yield from self._strings(text, decode)
 
@@ -217,6 +232,8 @@ def _fold(name: str) -> str:
 
 
 def _spellings(character: str) -> str:
-    """Return a pattern for a character, as it is or escaped as in a URL or in JSON."""
+    """Return a pattern for a character, as it is or escaped as in a URL, in JSON or in HTML."""
     percent = "".join(f"%(?:25)*{byte:02x}" for byte in character.encode())
-    return rf"(?:(?i:{percent}|\\u{ord(character):04x})|\\?{re.escape(character)})"
+    number = ord(character)
+    named = re.escape(escape(character))
+    return rf"(?:(?i:{percent}|\\u{number:04x}|&#0*{number};|&#x0*{number:x};)|{named}|\\?{re.escape(character)})"

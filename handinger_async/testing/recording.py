@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import builtins
 import json
 import os
 from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +30,7 @@ from yarl import URL
 
 from .._json import dumps, loads
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, shorten
-from ..http import Headers, Request
+from ..http import Headers, Request, Secret
 from ..transports import StreamedResponse, Transport
 from ..transports.memory import MemoryTransport, StreamingResponse
 from ._scrubber import MASK, Scrubber
@@ -64,13 +66,15 @@ class RecordingTransport:
         self._inner = inner
         self._path = Path(path)
         self._names = sorted(scrub)
+        self._keys: set[str] = set()  # of all requests: a response may show an earlier one
         self._exchanges: list[dict[str, Any]] = []
         self._responses: list[_RecordedResponse] = []
         self._closed = False
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Send a request; see `Transport.open`."""
-        scrubber = Scrubber(self._names, _key(request))
+        self._keys |= _keys(request)
+        scrubber = Scrubber(self._names, self._keys)
         exchange: dict[str, Any] = {"request": _describe(request, scrubber), "response": None}
         self._exchanges.append(exchange)
         try:
@@ -147,8 +151,18 @@ class _RecordedResponse:
         if not self._done:
             self._done = True
             self._record["end"] = how
-            self._record["chunks"] = [_to_json(chunk) for chunk in self._scrubber.chunks(self._chunks)]
+            masked = self._scrubber.chunks(self._chunks)
+            self._adjust_length(sum(map(len, masked)) - sum(map(len, self._chunks)))
+            self._record["chunks"] = [_to_json(chunk) for chunk in masked]
             self._chunks = []
+
+    def _adjust_length(self, difference: int) -> None:
+        """Let the Content-Length be that of the masked body: of a file, it is compared."""
+        headers = self._record["headers"]
+        length = self.headers.get("content-length", "")
+        if difference and length.isdecimal() and "content-encoding" not in self.headers:
+            (name,) = (name for name in headers if name.lower() == "content-length")
+            headers[name] = str(max(0, int(length) + difference))
 
 
 class ReplayTransport:
@@ -173,6 +187,7 @@ class ReplayTransport:
             self._unused: list[dict[str, Any]] = list(recording["exchanges"])
         except (ValueError, TypeError, KeyError) as error:
             raise ConfigurationError(f"{path} is not a recording: {shorten(str(error))}") from None
+        self._keys: set[str] = set()
         self._memory = MemoryTransport(self._replay)
 
     @property
@@ -193,7 +208,8 @@ class ReplayTransport:
         await self._memory.aclose()
 
     async def _replay(self, request: Request) -> StreamingResponse:
-        sent = _describe(request, Scrubber(self._names, _key(request)))
+        self._keys |= _keys(request)
+        sent = _describe(request, Scrubber(self._names, self._keys))
         for place, exchange in enumerate(self._unused):
             if not _differences(exchange["request"], sent):
                 del self._unused[place]
@@ -270,8 +286,9 @@ def _json_differences(path: str, before: Any, after: Any) -> dict[str, tuple[Any
 
 
 def _describe_error(error: Exception, scrubber: Scrubber) -> dict[str, Any]:
-    if not isinstance(error, APIConnectionError):  # the inner transport has a bug
-        error = APIConnectionError(f"{type(error).__name__}: {error}")
+    if not isinstance(error, APIConnectionError):  # an argument that is refused, or a bug
+        message = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+        return {"message": scrubber.text(message), "raised": type(error).__name__}
     return {
         "message": scrubber.text(error.message),
         "timeout": isinstance(error, APITimeoutError),
@@ -279,9 +296,19 @@ def _describe_error(error: Exception, scrubber: Scrubber) -> dict[str, Any]:
     }
 
 
-def _to_error(recorded: dict[str, Any]) -> APIConnectionError:
-    cls = APITimeoutError if recorded["timeout"] else APIConnectionError
-    return cls(recorded["message"], request_sent=recorded["request_sent"])
+def _to_error(recorded: dict[str, Any]) -> Exception:
+    message: str = recorded["message"]
+    if "raised" not in recorded:
+        cls = APITimeoutError if recorded["timeout"] else APIConnectionError
+        return cls(message, request_sent=recorded["request_sent"])
+    name: str = recorded["raised"]
+    if name == "ConfigurationError":
+        return ConfigurationError(message)
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        with suppress(TypeError):  # a UnicodeError, for example, has more than a message
+            return kind(message)
+    return RuntimeError(f"{name}: {message}")
 
 
 def _to_json(data: bytes) -> Any:
@@ -311,5 +338,6 @@ def _from_json(value: Any) -> bytes:
     return dumps(value["json"]) if "json" in value else base64.b64decode(value["base64"])
 
 
-def _key(request: Request) -> str:
-    return request.headers.get("authorization", "").rpartition(" ")[2]
+def _keys(request: Request) -> set[str]:
+    """Return the credentials in a request: the API key, and others among its headers."""
+    return {value.rpartition(" ")[2] for value in request.headers.values() if isinstance(value, Secret)}

@@ -1,8 +1,9 @@
 """The scrubber finds secrets in JSON, in JSON inside of strings, in events and in queries, whatever their spelling."""
 
+import html
 import itertools
 import json
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -11,17 +12,17 @@ from hypothesis import strategies as st
 from handinger_async.http import Headers
 from handinger_async.testing._scrubber import Scrubber
 
-KEY = "sk/very+secret=%"
+KEY = "sk/very+secret=%<&>"
 
 
 def scrub(body, *names, key=""):
-    return b"".join(Scrubber(names, key).chunks([body]))
+    return b"".join(Scrubber(names, [key]).chunks([body]))
 
 
 def test_a_scrubbed_value_keeps_its_type():
     body = b'{"a":"x","a":1.5,"a":7,"a":true,"a":null,"a":[1],"a":{"b":2}}'
     expected = b'{"a":"***","a":0.0,"a":0,"a":false,"a":null,"a":[],"a":{}}'
-    assert Scrubber(["a"], "").chunks([body]) == [expected]
+    assert Scrubber(["a"]).chunks([body]) == [expected]
 
 
 @given(
@@ -34,7 +35,7 @@ def test_no_part_of_a_scrubbed_value_is_left_for_any_chunks(values, cuts, indent
     body = json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "surrogatepass")
     marks = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
     chunks = [body[begin:end] for begin, end in itertools.pairwise(marks)]
-    scrubbed = Scrubber(["täg"], "").chunks(chunks)
+    scrubbed = Scrubber(["täg"]).chunks(chunks)
     assert len(scrubbed) <= len(chunks)
     assert json.loads(b"".join(scrubbed)) == [{"keep": "kept", "täg": "***"} for _ in values]
 
@@ -42,7 +43,7 @@ def test_no_part_of_a_scrubbed_value_is_left_for_any_chunks(values, cuts, indent
 @pytest.mark.parametrize("spelling", ["api_key", "apiKey", "api-key", "API key", "ApiKey", "apikey"])
 @pytest.mark.parametrize("name", ["api_key", "API-Key", "apikey"])
 def test_a_name_is_found_in_any_spelling(name, spelling):
-    scrubber = Scrubber([name], "")
+    scrubber = Scrubber([name])
     assert scrub(json.dumps({spelling: "s"}).encode(), name) == json.dumps({spelling: "***"}).encode()
     assert scrubber.target(f"/a?{quote(spelling)}=s&b=1") == f"/a?{quote(spelling)}=***&b=1"
     if " " not in spelling:
@@ -144,30 +145,59 @@ def test_a_value_nested_too_deeply_to_parse_is_masked():
     ],
 )
 def test_query_fields_are_found_by_their_decoded_names(target, scrubbed):
-    assert Scrubber(["my token", "a/b", "täg"], "").target(target) == scrubbed
+    assert Scrubber(["my token", "a/b", "täg"]).target(target) == scrubbed
 
 
 def test_queries_of_urls_are_scrubbed_in_bodies_headers_and_messages():
     url = "https://x.example/f?sig=SECRET&n=1"
-    scrubber = Scrubber(["sig"], "")
+    scrubber = Scrubber(["sig"])
     assert scrubber.headers(Headers({"Location": url})) == {"Location": url.replace("SECRET", "***")}
     assert scrubber.text(f"cannot reach {url}") == f"cannot reach {url}".replace("SECRET", "***")
     for body in (json.dumps({"url": url}), json.dumps({"url": url}).replace("&", r"\u0026").replace("?", r"\u003f")):
         assert json.loads(scrub(body.encode(), "sig")) == {"url": url.replace("SECRET", "***")}
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "https://x.example/#sig=SECRET",
+        "a=1&next=" + quote("https://x.example/?sig=SECRET"),
+        "a=1&next=" + quote(quote("https://x.example/?sig=SECRET&n=1")),
+        "payload=" + quote('{"sig":"SECRET"}'),
+        "payload=" + quote('{"ä":"ä","sig":"SECRET"}') + "&b=1",
+        "payload=ä" + quote('"sig":"SECRET"'),
+    ],
+)
+def test_fields_inside_urls_and_forms_are_scrubbed(shown):
+    for text in (shown, json.dumps({"url": shown}), json.dumps({"url": json.dumps(shown)})):
+        masked = scrub(text.encode(), "sig").decode()
+        assert "SECRET" not in masked
+        assert "***" in unquote(unquote(masked))
+    assert "SECRET" not in Scrubber(["sig"]).target(f"/a?b={quote(shown)}")
+    assert Scrubber(["other"]).text(shown) == shown
+
+
+@pytest.mark.parametrize("encode", [str, json.dumps])
+def test_a_part_of_the_key_at_the_end_of_a_truncated_body_is_masked(encode):
+    body = encode(f"the key {KEY} is unknown").encode()
+    for end in range(len(body)):
+        assert KEY[:10].encode() not in scrub(body[:end], key=KEY)
+    assert scrub(b"sk/very", key=KEY) == b"sk/very"
+
+
 def test_the_key_is_found_in_any_escaping():
     escaped = "".join(f"\\u{ord(character):04X}" for character in KEY)
     spellings = [KEY, quote(KEY), quote(KEY, safe=""), quote(quote(KEY, safe="")), quote(KEY).lower(), escaped]
+    spellings += [html.escape(KEY), "".join(f"&#{ord(c)};" for c in KEY), "".join(f"&#x{ord(c):02X};" for c in KEY)]
     for spelling in [*spellings, json.dumps(KEY)[1:-1], KEY.replace("/", "\\/")]:
-        assert Scrubber([], KEY).text(f"({spelling})") == "(***)"
+        assert Scrubber([], [KEY]).text(f"({spelling})") == "(***)"
         assert scrub(f"({spelling})".encode(), key=KEY) == b"(***)"
     for target in (f"/a/{quote(KEY, safe='')}?b={quote(KEY)}", f"/a/{quote(KEY)}?b={quote(KEY, safe='')}"):
-        assert Scrubber([], KEY).target(target) == "/a/***?b=***"
+        assert Scrubber([], [KEY]).target(target) == "/a/***?b=***"
 
 
 def test_a_short_key_is_masked_as_a_credential_alone():
-    scrubber = Scrubber([], "any")
+    scrubber = Scrubber([], ["any"])
     assert scrubber.headers(Headers({"Authorization": "Bearer any", "X-Many": "any"})) == {
         "Authorization": "***",
         "X-Many": "any",
