@@ -16,7 +16,8 @@ the test, whatever its scope and its class. Where VCR.py is installed, credentia
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ from .fake import FakeHandinger
 from .virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
+#: The fixtures of a test that depend on the server.
+_USERS = pytest.StashKey[set[str]]()
 
 __all__ = ["fake_handinger", "handinger", "handinger_server", "virtual_time"]
 
@@ -77,11 +80,45 @@ _in_loop_of_test("handinger", _serve_in_memory)
 _in_loop_of_test("handinger_server", _serve_over_http)
 
 
-def _choose(name: str, request: pytest.FixtureRequest) -> Any:
+def _loop_scope(request: pytest.FixtureRequest) -> str:
+    """Return the scope of the event loop of a test."""
     marker = request.node.get_closest_marker("asyncio")
     named = marker and (marker.kwargs.get("loop_scope") or marker.kwargs.get("scope"))
-    scope = named or request.config.getini("asyncio_default_test_loop_scope")
-    return request.getfixturevalue(f"_{name}_in_{scope}_loop")
+    scope: str = named or request.config.getini("asyncio_default_test_loop_scope")
+    return scope
+
+
+def _choose(name: str, request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(f"_{name}_in_{_loop_scope(request)}_loop")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-asyncio wraps the function
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Refuse an async fixture that uses the server from another event loop than the test's.
+
+    The server runs in the loop of the test, which stands still while the fixture runs: a request would wait forever.
+    """
+    users = request.node.stash.setdefault(_USERS, {"handinger_server"})
+    if not users.isdisjoint(fixturedef.argnames):
+        users.add(fixturedef.argname)
+        function = fixturedef.func
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            default = request.config.getini("asyncio_default_fixture_loop_scope")
+            default = fixturedef.scope if default in (None, "", "fixture-scope") else default
+            _compare_scopes(fixturedef.argname, getattr(function, "_loop_scope", None) or default, _loop_scope(request))
+    return (yield)
+
+
+def _compare_scopes(name: str, scope: str, wanted: str) -> None:
+    if scope != wanted:
+        pytest.fail(
+            f"handinger_server runs in the event loop of the test ({wanted}), and the fixture {name!r} in another one "
+            f"({scope}), where its requests would wait forever: give both the same loop_scope, or set "
+            "asyncio_default_test_loop_scope and asyncio_default_fixture_loop_scope to the same",
+            pytrace=False,
+        )
 
 
 @pytest.fixture

@@ -96,3 +96,43 @@ def test_virtual_time_with_another_loop_fails_with_its_requirements(pytester):
     result = pytester.runpytest_subprocess("--asyncio-mode=auto")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*virtual_time needs pytest-asyncio*"])
+
+
+CLIENT = """
+import pytest
+import pytest_asyncio
+
+from handinger_async import Session
+
+
+@pytest.fixture
+def url(handinger_server):
+    return handinger_server
+
+
+@pytest_asyncio.fixture{scope}
+async def client({argument}):
+    async with Session(api_key="k", base_url={argument}) as session:
+        await session.workers.create(input="x")
+        yield session
+
+
+async def test_it(client):
+    await client.workers.create(input="x")
+"""
+
+
+def test_a_fixture_in_another_loop_than_the_server_fails_at_once(pytester):
+    pytester.makeconftest(CONFTEST)
+    pytester.makeini(INI.replace("loop_scope = function", "loop_scope = session"))
+    in_session_loop = "import pytest\npytestmark = pytest.mark.asyncio(loop_scope='session')\n"
+    pytester.makepyfile(
+        test_direct=CLIENT.format(scope="", argument="handinger_server"),
+        test_indirect=CLIENT.format(scope="(loop_scope='session')", argument="url"),
+        test_same_session=in_session_loop + CLIENT.format(scope="", argument="url"),
+        test_same_function=CLIENT.format(scope="(loop_scope='function')", argument="url"),
+    )
+    result = pytester.runpytest_subprocess("-p", "no:aiohttp", "--asyncio-mode=auto")
+    result.assert_outcomes(passed=2, errors=2)
+    failure = "handinger_server runs in the event loop of the test (function)*'client'*(session)*"
+    result.stdout.fnmatch_lines([failure] * 2)
