@@ -35,7 +35,7 @@ from ._service.files import serve_file
 from ._service.schedules import KnownSchedule, plan
 from ._service.state import WorkerState
 from ._service.usage import BUDGETS
-from .faults import Fault, FaultyHandler
+from .faults import KEPT, Fault, FaultyHandler
 from .scripts import Matcher, Script, Step, improvise
 
 __all__ = ["FakeHandinger"]
@@ -69,7 +69,7 @@ class FakeHandinger:
         json_streams: Respond to ``stream: true`` with JSON, unless the request has ``Accept: text/event-stream``.
 
     Attributes:
-        requests: All requests received, in order.
+        requests: The requests received, in order; of more than 10,000, the last ones.
     """
 
     def __init__(
@@ -163,6 +163,7 @@ class FakeHandinger:
             it is an awaitable of the response, so that the event loop is not held.
         """
         self.requests.append(request)
+        del self.requests[:-KEPT]
         self._clock.now()  # the first reading starts the clock
         try:
             self._authenticate(request)

@@ -46,6 +46,9 @@ __all__ = [
     "Trickle",
 ]
 
+#: The number of requests and faults to keep: a server may run for days.
+KEPT = 10_000
+
 CallNext: TypeAlias = Callable[[], Awaitable[StreamingResponse]]
 On: TypeAlias = type[Operation[Any]] | tuple[type[Operation[Any]], ...] | Callable[[Request], bool] | None
 
@@ -296,7 +299,7 @@ class FaultyHandler:
 
     Attributes:
         faults: The faults; more can be appended at any time.
-        injected: The faults applied so far, in order, each with its request.
+        injected: The faults applied so far, in order, each with its request; of more than 10,000, the last ones.
     """
 
     def __init__(self, handler: Handler, *faults: Fault, seed: int = 0) -> None:
@@ -341,4 +344,5 @@ class FaultyHandler:
             return False
         self._affected[place] += 1
         self.injected.append((request, fault))
+        del self.injected[:-KEPT]
         return True

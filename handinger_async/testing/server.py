@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
@@ -74,7 +75,10 @@ class Server:
             return server()
 
         self._protocols = server
-        self._listener = await asyncio.get_running_loop().create_server(connect, *self._address)
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(connect, *self._address)
+        except UnicodeError:  # a host such as "a..b"
+            raise OSError(errno.EINVAL, "not the name of a host") from None
         host, port = self._listener.sockets[0].getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         return self

@@ -134,6 +134,12 @@ def test_an_address_in_use_is_an_error_of_one_line(serving, capsys):
     assert capsys.readouterr().err == f"error: cannot listen on 127.0.0.1, port {port}: the port is taken\n"
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 70])
+def test_a_host_that_is_no_name_is_an_error_of_one_line(capsys, host):
+    assert serve_command(["--host", host, "--port", "0"]) == 1
+    assert capsys.readouterr().err == f"error: cannot listen on {host}, port 0: not the name of a host\n"
+
+
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_a_port_out_of_range_is_an_error_of_one_line(port, capsys):
     assert serve_command([f"--port={port}"]) == 1

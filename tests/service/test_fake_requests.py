@@ -20,7 +20,7 @@ from handinger_async import (
 from handinger_async.codec import decode_request, decode_response
 from handinger_async.http import Request
 from handinger_async.operations import CreateWorker, Operation, RetrieveWorker, Route
-from handinger_async.testing import FakeHandinger, Status, fake
+from handinger_async.testing import FakeHandinger, FaultyHandler, Status, fake
 from handinger_async.transports.memory import MemoryTransport, StreamingResponse
 
 from .watching import watch
@@ -198,3 +198,12 @@ async def test_a_session_with_faults_meets_them():
         with pytest.raises(RateLimitError):
             await session.workers.create(input="x")
         assert (await session.exchange(CreateWorker(input="x"))).attempts == 2
+
+
+async def test_the_last_ten_thousand_requests_and_faults_are_kept(fake_handinger):
+    handler = FaultyHandler(fake_handinger, Status(503, on=lambda request: request.target == "/fault", times=None))
+    for number in range(10_005):
+        fake_handinger(Request("GET", f"/{number}"))
+        await handler(Request("GET", "/fault", {"X-Number": str(number)}))
+    assert [request.target for request in fake_handinger.requests] == [f"/{number}" for number in range(5, 10_005)]
+    assert [int(request.headers["x-number"]) for request, _ in handler.injected] == list(range(5, 10_005))
