@@ -85,6 +85,7 @@ class WorkerState:
         self._ids = ids
         self._direct = direct
         self._runs: list[_Run] = []
+        self._ends: list[Update] = []  # the last update of each run
         self._files: dict[str, list[Version]] = {}
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -117,6 +118,7 @@ class WorkerState:
             self._append(at, step, status, said, dict(fields), spent)
             for path, data in step.files.items():
                 self.publish(path, data, at=at, made_up=made_up)
+        self._ends.append(self.updates[-1])
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -267,10 +269,9 @@ class WorkerState:
 
     def _messages(self, update: Update) -> list[dict[str, str]]:
         """Return the conversation up to ``update``."""
-        ends = {earlier.run: earlier for earlier in self.updates if earlier.run < update.run} | {update.run: update}
         messages = []
-        for number, end in ends.items():
-            messages.append({"role": "user", "content": self._runs[number].input})
+        for run, end in zip(self._runs, [*self._ends[: update.run], update], strict=False):
+            messages.append({"role": "user", "content": run.input})
             if end.text:
                 messages.append({"role": "assistant", "content": end.text})
         return messages
