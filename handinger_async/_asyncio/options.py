@@ -49,7 +49,7 @@ class Timeouts:
     """Timeouts in seconds; None and ``math.inf`` mean no limit.
 
     Args:
-        connect: To connect.
+        connect: To connect: name resolution, all addresses of the server, the tunnel of a proxy, and the TLS handshake.
         attempt: For one attempt: the complete response, or the headers of a streamed one.
         idle: Between two chunks of a streamed body.
         deadline: For the whole call: all attempts, the delays between them, and the body.

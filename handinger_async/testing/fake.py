@@ -160,7 +160,7 @@ class FakeHandinger:
 
         Returns:
             The response; a `StreamingResponse` for a stream of events. While hundreds of scheduled runs are overdue,
-            it is an awaitable of the response, so that the event loop is not held.
+            it is an awaitable of the response, so that the event loop is not blocked.
         """
         self.requests.append(request)
         del self.requests[:-KEPT]

@@ -15,7 +15,7 @@ __all__ = ["FAILURES", "adapt_error", "send_once"]
 #: The exceptions of aiohttp for network and server failures. The second escapes from its pure-Python parser.
 FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError)
 
-#: Begins what a message of the parser quotes from the response.
+#: The beginning of a quotation from the response in a message of the parser.
 _QUOTE = re.compile(r":?\s*\n|:\s*b?['\"]")
 
 

@@ -17,7 +17,7 @@ __all__ = ["ACCEPT_ENCODING", "Decompressor", "decode_body"]
 #: The Accept-Encoding of requests: the encodings that `Decompressor` supports.
 ACCEPT_ENCODING = "gzip, deflate"
 
-#: What servers send as Content-Encoding of a body that is not encoded.
+#: Values of Content-Encoding that servers send with a body that is not encoded.
 _NOT_ENCODED = frozenset({"", "identity", "none", "utf-8", "utf8"})
 
 #: Bytes. The maximum size of a decompressed chunk, and of the input of one call of zlib. One megabyte can expand to a

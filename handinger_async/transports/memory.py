@@ -204,7 +204,7 @@ class _Producer:
         self._loop = asyncio.get_running_loop()
         self._made: asyncio.Future[Any] | None = None  # the item requested
         self._spare: list[Any] = []  # items that nobody has requested
-        self._wanted: asyncio.Future[None] | None = None  # what the task waits for between two chunks
+        self._wanted: asyncio.Future[None] | None = None  # resolved when a chunk is requested
         self._closing = False
         self._failure: BaseException | None = None
         if isinstance(result, StreamingResponse):

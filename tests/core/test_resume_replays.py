@@ -1,4 +1,4 @@
-"""What `ResumableStream` delivers of the events after a reconnection, and the memory that it takes."""
+"""The events that `ResumableStream` delivers after a reconnection, and the memory that it takes."""
 
 import pytest
 

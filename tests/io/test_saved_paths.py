@@ -1,4 +1,4 @@
-"""Paths that files are saved to: which are refused, what is kept of the file that is replaced."""
+"""Paths that `save` refuses, and attributes of a replaced file that it keeps."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Where a stream begins, and what it asks for: ``Last-Event-ID``, ``Cache-Control``, the size of events."""
+"""The beginning of a stream: ``Last-Event-ID``, ``Cache-Control``, and the size of events."""
 
 import asyncio
 from typing import Any

@@ -12,7 +12,7 @@ from .._harness import Harness, check, expect
 from .._scripted import Connection
 from ._clauses import network_clause
 
-#: Seconds for the threads of a transport to notice what has arrived, unless they close the connection before that.
+#: Seconds for the threads of a transport to notice the data, unless they close the connection before that.
 #: Sockets in the event loop need none.
 _THREADS = 0.1
 
