@@ -95,6 +95,7 @@ class Call:
     """
 
     __slots__ = (
+        "_arrived",
         "_attempts_before",
         "_failure",
         "_keys",
@@ -112,7 +113,7 @@ class Call:
         self.request = self._sent = request
         self._failure: APIError | None = None
         self._keys: tuple[str, ...] = ()
-        self._needs_key = False
+        self._needs_key = self._arrived = False
         self._started: float | None = None
         self.attempts = self._attempts_before = 0
         self.deadline: float | None = None
@@ -180,8 +181,10 @@ class Call:
             raise
 
     def describe(self, error: E) -> E:
-        """Add method, path and the number of attempts to an error, mask secrets in it, and return it."""
+        """Complete an error with the facts of the call, mask secrets in it, and return it."""
         self.mask(error)
+        if self._arrived and isinstance(error, APIConnectionError):
+            error.request_sent = True  # by an attempt before
         error.add_context(self.name, self.attempts)
         return error
 
@@ -222,7 +225,6 @@ class Call:
             self._started = loop.time()
             self.deadline = None if timeouts.deadline is None else self._started + timeouts.deadline
         observed = settings.observe is not None or logger.isEnabledFor(INFO)
-        may_have_arrived = False  # in any attempt
         while True:
             self.attempts += 1
             if observed:
@@ -239,10 +241,7 @@ class Call:
                 delay = self.delay(error, retry)
                 if observed:
                     self._report(error, loop.time() - start, delay)
-                may_have_arrived = may_have_arrived or getattr(error, "request_sent", True)
                 if delay is None or not await settings.pool.pause(delay):
-                    if isinstance(error, APIConnectionError):
-                        error.request_sent = may_have_arrived
                     self.describe(error)
                     raise
             except ConfigurationError as error:
@@ -322,6 +321,7 @@ class Call:
         if self._needs_key and isinstance(failure, APIConnectionError):
             failure.request_sent = False
         self._needs_key = False
+        self._arrived = self._arrived or getattr(failure, "request_sent", True)
         self.mask(failure)
         self._failure = copy.copy(failure)  # without the traceback, which has this call in a frame: a cycle
 
@@ -331,9 +331,7 @@ class Call:
             self.attempts -= 1
             raise self.describe(copy.copy(self._failure)) from refusal
 
-    def _report(
-        self, outcome: Response | StreamedResponse | BaseException, elapsed: float, delay: float | None
-    ) -> None:
+    def _report(self, outcome: Any, elapsed: float, delay: float | None) -> None:
         error = outcome if isinstance(outcome, BaseException) else None
         response: Any = getattr(outcome, "response", None) if error else outcome
         attempt = Attempt(

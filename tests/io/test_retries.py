@@ -363,3 +363,21 @@ def test_error_of_a_call_is_unsent_only_if_all_of_its_attempts_are(first: bool) 
         assert [attempt.request_sent for attempt in service.attempts] == [first, False]
 
     run(main())
+
+
+def test_refused_key_does_not_hide_that_an_earlier_attempt_was_sent() -> None:
+    async def main() -> None:
+        keys = iter(["good", "good", "bad\n"])
+        failures = iter([APIConnectionError("lost"), APIConnectionError("no", request_sent=False)])
+
+        def handler(request: Request) -> Response:
+            raise next(failures)
+
+        service = Service(handler)
+        async with service.session(api_key=keys.__next__, retry=RetryPolicy(max_retries=5)) as session:
+            with pytest.raises(APIConnectionError, match="no") as caught:
+                await session.request("GET", "/x")
+        assert caught.value.request_sent
+        assert caught.value.attempts == 2
+
+    run(main())
