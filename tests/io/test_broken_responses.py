@@ -1,6 +1,7 @@
 """Responses that are missing, malformed, truncated or late: the error, and the number of requests."""
 
 import gzip
+import sys
 import zlib
 from typing import Any
 
@@ -46,7 +47,6 @@ BROKEN_BODIES = {
     "a chunk size that is not a number": Fault(head("Transfer-Encoding: chunked"), b"zz\r\n\r\n", after=0),
     "a chunk longer than its size": Fault(head("Transfer-Encoding: chunked"), b"2\r\ndata: {}\r\n0\r\n\r\n", after=0),
     "chunks that aiohttp does not decode": Fault(head("Transfer-Encoding: chunked\t") + b"2\r\n{}\r\n0\r\n\r\n"),
-    "a chunked that is none": Fault(head("Transfer-Encoding: chunked\x0b") + b"2\r\n{}\r\n0\r\n\r\n"),
     "a gzip body that is not gzip": Fault(head("Content-Encoding: gzip", "Content-Length: 10") + EVENT),
     "truncated gzip": Fault(head("Content-Encoding: gzip", "Content-Length: 20") + gzip.compress(EVENT * 100)[:20]),
     "gzip with a wrong checksum": Fault(
@@ -114,6 +114,7 @@ async def test_interim_responses_are_skipped(meet: Meet, call: Any) -> None:
     assert outcome.error.status_code == 404
 
 
+@pytest.mark.skipif(sys.flags.dev_mode, reason="aiohttp's parser is strict in development mode")
 @pytest.mark.parametrize("call", STREAMS)
 async def test_content_type_that_is_sent_twice_is_one(meet: Meet, call: Any) -> None:
     twice = head("Content-Type: text/event-stream", f"Content-Length: {len(EVENT)}")

@@ -200,7 +200,7 @@ async def test_connection_is_used_again_with_both_parsers_of_aiohttp(environment
             *(sys.executable, "-W", "error", "-c", textwrap.dedent(program)),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+            env={**os.environ, "PYTHONDEVMODE": "", **environment},  # which logs slow steps, and has a strict parser
         )
         output, _ = await asyncio.wait_for(process.communicate(), HANG_GUARD)
         assert (process.returncode, output.decode()) == (0, "")
