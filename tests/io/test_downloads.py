@@ -15,6 +15,7 @@ from handinger_async import (
     RetryPolicy,
     Timeouts,
 )
+from handinger_async._asyncio import downloads
 from handinger_async.http import Response
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import StreamingResponse
@@ -220,3 +221,23 @@ def test_second_read_has_a_deadline_and_retries_of_its_own() -> None:
             assert await opened.read() == DATA
 
     run(main())
+
+
+def test_large_file_is_joined_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = []
+    to_thread = asyncio.to_thread
+
+    async def spy(function: Any, *args: Any) -> Any:
+        joined.append(args)
+        return await to_thread(function, *args)
+
+    async def main() -> None:
+        monkeypatch.setattr(asyncio, "to_thread", spy)
+        monkeypatch.setattr(downloads, "_LARGE", 1000)
+        service = Service(file(DATA[:500], DATA[500:1000]), file(DATA[:999]))
+        async with service.session() as session:
+            assert await download(session).read() == DATA[:1000]
+            assert await download(session).read() == DATA[:999]
+
+    run(main())
+    assert joined == [([DATA[:500], DATA[500:1000]],)]
