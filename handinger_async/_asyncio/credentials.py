@@ -12,7 +12,7 @@ import attrs
 from ..errors import APIError, ConfigurationError
 from ..http import Headers, Request, Secret, authorize
 
-__all__ = ["KeyFunction", "KeySource", "mask_secrets", "remember"]
+__all__ = ["KeyFunction", "KeySource", "mask_secrets", "remember", "spellings"]
 
 KeySource: TypeAlias = Callable[[], str | Awaitable[str]]
 
@@ -94,7 +94,7 @@ def _credentials(authorization: str) -> str:
 
 
 def _mask(text: str, secrets: list[str]) -> str:
-    starts = {secret: "".join(map(_spellings, secret[:_MIN_LENGTH])) for secret in secrets}
+    starts = {secret: "".join(map(spellings, secret[:_MIN_LENGTH])) for secret in secrets}
     start = re.compile("|".join(starts.values()), re.IGNORECASE)
     shown = []
     end = 0
@@ -111,15 +111,17 @@ def _end(text: str, position: int, secret: str, start: str) -> int:
         return 0
     end = found.end()
     for char in secret[_MIN_LENGTH:]:
-        if not (more := re.compile(_spellings(char), re.IGNORECASE).match(text, end)):
+        if not (more := re.compile(spellings(char), re.IGNORECASE).match(text, end)):
             break
         end = more.end()
     return end
 
 
-def _spellings(char: str) -> str:
-    """Return a pattern of a character as it is, in percent-encoding, and escaped in JSON (perhaps twice) or HTML."""
+def spellings(char: str) -> str:
+    """Return a pattern of a character: as it is, percent-encoded, or escaped in JSON or HTML, perhaps repeatedly."""
     from html import escape  # rarely needed
 
-    code, literal = ord(char), re.escape(char)
-    return rf"(?:\\*{literal}|%{code:02x}|\\+u{code:04x}|&#0*{code};|&#x0*{code:x};|{re.escape(escape(char))})"
+    code, named = ord(char), re.escape(escape(char))
+    percent = "".join(f"%(?:25)*{byte:02x}" for byte in char.encode(errors="surrogatepass"))
+    # A bound of the backslashes keeps a search in a long run of them linear.
+    return rf"(?:(?i:{percent}|\\{{1,8}}u{code:04x}|&#0*{code};|&#x0*{code:x};)|{named}|\\{{0,8}}{re.escape(char)})"

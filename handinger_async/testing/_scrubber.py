@@ -7,11 +7,11 @@ import re
 from bisect import bisect_left
 from codecs import utf_8_decode
 from collections.abc import Callable, Collection, Iterator, Sequence
-from html import escape
 from itertools import pairwise
 from typing import TypeAlias
 from urllib.parse import quote, unquote_plus
 
+from .._asyncio.credentials import spellings
 from ..http import Headers, Secret
 
 __all__ = ["MASK", "Scrubber"]
@@ -57,7 +57,7 @@ class Scrubber:
     def __init__(self, names: Sequence[str], keys: Collection[str] = ()) -> None:
         self._names = {_fold(name) for name in names}
         self._keys = sorted({key for key in keys if len(key) >= _SHORTEST_KEY}, key=len, reverse=True)
-        patterns = ["".join(map(_spellings, key)) for key in self._keys]
+        patterns = ["".join(map(spellings, key)) for key in self._keys]
         self._key = re.compile("|".join(patterns)) if patterns else None
 
     def text(self, text: str) -> str:
@@ -229,11 +229,3 @@ def _unescape(literal: str) -> str | None:
 
 def _fold(name: str) -> str:
     return re.sub(r"[-_\s]", "", name).casefold()
-
-
-def _spellings(character: str) -> str:
-    """Return a pattern for a character, as it is or escaped as in a URL, in JSON or in HTML."""
-    percent = "".join(f"%(?:25)*{byte:02x}" for byte in character.encode())
-    number = ord(character)
-    named = re.escape(escape(character))
-    return rf"(?:(?i:{percent}|\\u{number:04x}|&#0*{number};|&#x0*{number:x};)|{named}|\\?{re.escape(character)})"

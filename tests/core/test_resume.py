@@ -285,7 +285,7 @@ def test_event_that_is_too_large_is_an_error() -> None:
         stream.feed(b"data: " + b"x" * 2**21 + b"\n")
 
 
-# Where to begin #######################################################################################################
+# The beginning ########################################################################################################
 
 
 def test_stream_begins_after_the_last_event_id_of_its_request_and_advances() -> None:
