@@ -27,12 +27,12 @@ _whole = attrgetter("id", "event", "data")
 class Kind(Enum):
     """An event of a resumed connection, compared with the history."""
 
-    OLD = auto()  #: has an id, and begins or continues a replay
-    LAST = auto()  #: the same, and reaches the last event that has an id
-    NEW = auto()  #: has an id, and does not
-    REPEAT = auto()  #: has no id, and repeats an event of the replay, the tail or the greeting
-    COMPLETE = auto()  #: the same, and reaches the end of the tail
-    PLAIN = auto()  #: has no id, and does not
+    OLD = auto()  #: with an id; begins or continues a replay
+    LAST = auto()  #: with an id; ends a replay: the last event with an id
+    NEW = auto()  #: with an id; no event of a replay
+    REPEAT = auto()  #: without an id; repeats an event of the replay, the tail or the greeting
+    COMPLETE = auto()  #: without an id; repeats the end of the tail
+    PLAIN = auto()  #: without an id; repeats nothing
 
 
 class History:

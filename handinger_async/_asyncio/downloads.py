@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from ..errors import APIConnectionError, APIError, APIResponseValidationError, ConfigurationError
 from ..http import Request
 from ..retry import RetryPolicy
+from ..transports._decompression import content_encodings
 from .attempts import logger
 from .bodies import BodyClosedError, BodyState, StreamedBody
 from .calls import Settings
@@ -200,8 +201,7 @@ class FileDownload(StreamedBody):
         """Refuse a body of another length than its Content-Length, even if the transport accepts it."""
         headers = self.response.headers
         length = headers.get("content-length", "")
-        encoded = headers.get("content-encoding", "").strip().lower() not in ("", "identity")
         # Compared as strings, since int() refuses thousands of digits.
-        if length.isdecimal() and not encoded and (length.lstrip("0") or "0") != str(self._received):
+        if length.isdecimal() and not content_encodings(headers) and (length.lstrip("0") or "0") != str(self._received):
             reason = f"the file ended after {self._received} bytes instead of {length}"
             raise self._call.describe(APIConnectionError(reason))

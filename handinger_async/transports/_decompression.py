@@ -10,9 +10,10 @@ import asyncio
 import zlib
 
 from ..errors import APIConnectionError, shorten
+from ..http import Headers
 from . import StreamedResponse
 
-__all__ = ["ACCEPT_ENCODING", "Decompressor", "decode_body"]
+__all__ = ["ACCEPT_ENCODING", "Decompressor", "content_encodings", "decode_body"]
 
 #: The Accept-Encoding of requests: the encodings that `Decompressor` supports.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -128,15 +129,18 @@ def decode_body(response: StreamedResponse) -> StreamedResponse:
         return _RefusedResponse(response, f"unsupported Transfer-Encoding: {shorten(transfer, 60)}")
     if "," in headers.get("content-length", ""):  # aiohttp's pure-Python parser takes the first
         return _RefusedResponse(response, "malformed HTTP response: more than one Content-Length")
-    encoding = headers.get("content-encoding")
-    if encoding is None:
-        return response
-    encodings = [name for name in _elements(encoding) if name not in _NOT_ENCODED]
+    encodings = content_encodings(headers)
     if not encodings:
         return response
     if encodings in (["gzip"], ["x-gzip"], ["deflate"]):
         return _DecompressedResponse(response, encodings[0])
-    return _RefusedResponse(response, f"unsupported Content-Encoding: {shorten(encoding, 60)}")
+    return _RefusedResponse(response, f"unsupported Content-Encoding: {shorten(headers['content-encoding'], 60)}")
+
+
+def content_encodings(headers: Headers) -> list[str]:
+    """Return the encodings of a body, in lower case, without names that stand for none."""
+    encoding = headers.get("content-encoding")
+    return [] if encoding is None else [name for name in _elements(encoding) if name not in _NOT_ENCODED]
 
 
 def _is_supported_transfer(value: str) -> bool:

@@ -86,6 +86,7 @@ async def each_use_fails(service: Service, folder: Path, message: str, error: An
         {"Content_Length": "1001", "Content_Encoding": "identity"},
         {"Content_Length": "1001", "Content_Encoding": " Identity"},
         {"Content_Length": "1001", "Content_Encoding": ""},
+        {"Content_Length": "1001", "Content_Encoding": "none"},
         {"Content_Length": "1" * 5000},
     ],
 )
