@@ -35,7 +35,7 @@ from .http import Request, Response
 from .operations import Operation
 from .sse import ServerSentEvent
 
-__all__ = ["CAMEL_CASE", "TAGGED", "structure", "to_dict", "to_json", "unstructure", "wire_name"]
+__all__ = ["SNAKE_CASE", "TAGGED", "structure", "to_dict", "to_json", "unstructure", "wire_name"]
 
 
 # Names on the wire ####################################################################################################
@@ -46,24 +46,8 @@ def _camel(name: str) -> str:
     return head + "".join(map(str.capitalize, tail))
 
 
-#: The classes with camelCase names on the wire. All others, such as `Worker`, have snake_case names.
-CAMEL_CASE = frozenset(
-    {
-        models.File,
-        models.Costs,
-        models.Usage,
-        models.ScheduledWorkerSchedule,
-        models.DelayedWorkerSchedule,
-        models.CronWorkerSchedule,
-        models.IntervalWorkerSchedule,
-        models.ScheduleListResponse,
-        models.ScheduleCancelResponse,
-        models.ScheduledWhen,
-        models.DelayedWhen,
-        models.CronWhen,
-        models.IntervalWhen,
-    }
-)
+#: The classes with snake_case names on the wire. All others have camelCase names.
+SNAKE_CASE = frozenset({models.Worker})
 
 #: The unions discriminated by ``type``, each with its classes by ``type``.
 TAGGED: dict[Any, dict[str, type[Any]]] = {
@@ -80,7 +64,7 @@ def wire_name(cls: type[Any], name: str) -> str:
     """Return the JSON key of the field ``name`` of ``cls``."""
     if name == "extra":
         return _EXTRA
-    return _camel(name) if cls in CAMEL_CASE else name
+    return name if cls in SNAKE_CASE else _camel(name)
 
 
 # The converter ########################################################################################################

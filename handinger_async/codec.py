@@ -24,11 +24,12 @@ import attrs
 from ._converter import structure, to_dict, to_json, unstructure, wire_name
 from ._hooks import describe
 from ._json import dumps, loads
+from ._operation import PATH_PARAMETER
 from ._query import to_query
 from .errors import APIError, APIResponseValidationError, shorten, status_error_class
 from .http import BINARY, EVENT_STREAM, JSON, Headers, Request, Response, is_ascii_identifier
-from .models import UNSET
-from .operations import OPERATIONS, PATH_PARAMETER, Operation
+from .models import UNSET, Worker, WorkerTemplate
+from .operations import OPERATIONS, Operation
 from .resume import check_event_stream
 from .retry import parse_retry_after
 from .sse import EventParser, ServerSentEvent, encode_event
@@ -64,6 +65,12 @@ def _path(operation: Operation[Any]) -> str:
     return path
 
 
+@cache
+def _has_body(cls: type[Operation[Any]]) -> bool:
+    """Return True if the operations of a class have a JSON body; False for ``POST …/regenerate-token``."""
+    return bool(cls.body_fields())
+
+
 def encode_request(operation: Operation[Any]) -> Request:
     """Encode an operation as a request.
 
@@ -76,7 +83,7 @@ def encode_request(operation: Operation[Any]) -> Request:
     route, accept = operation.route, operation.accept
     target = _path(operation)
     fields = unstructure(operation)
-    if route.has_body:
+    if _has_body(type(operation)):
         return Request(route.method, target, _JSON_HEADERS[accept], dumps(fields))
     if query := to_query(fields) if fields else "":
         target = f"{target}?{query}"
@@ -115,7 +122,25 @@ def _decode_body(operation: Operation[Any], response: Response) -> Any:
         return response.body
     if operation.route.returns is str:
         return _decode_email(response)
-    return structure(_decode_json(response), operation.route.returns)
+    document = _decode_json(response)
+    try:
+        return structure(document, operation.route.returns)
+    except APIResponseValidationError:
+        if not (operation.route.returns is Worker and _is_template(document)):
+            raise
+    raise APIResponseValidationError(
+        f"the service created the template {shorten(document['id'], 60)} instead of a run, as its newer generation "
+        "does: use session.run(), or session.tasks.create()"
+    )
+
+
+def _is_template(document: Any) -> bool:
+    """Return True for a `WorkerTemplate`, which services of the newer generation send where older ones send a run."""
+    try:
+        structure(document, WorkerTemplate)
+    except APIResponseValidationError:
+        return False
+    return True
 
 
 def _decode_json(response: Response) -> Any:
@@ -142,6 +167,8 @@ def _decode_email(response: Response) -> str:
             address = None
         if not address:
             raise
+    if isinstance(address, dict) and isinstance(address.get("email"), str):  # services of the newer generation
+        return address["email"]
     if not isinstance(address, str):
         raise APIResponseValidationError(f"$ must be a string, not {describe(address)}")
     return address
@@ -253,29 +280,28 @@ def decode_request(request: Request) -> Operation[Any]:
         ValueError: The ids, the query or the body do not fit the operation; the message says where.
     """
     path, _, query = request.target.partition("?")
-    for cls in OPERATIONS:
-        if cls.route.method == request.method and (match := _path_pattern(cls.route.path).fullmatch(path)):
-            path_fields = {name: unquote(text, errors="strict") for name, text in match.groupdict().items()}
-            return _decode_operation(cls, path_fields, query, request)
-    raise LookupError(f"there is no {shorten(request.method)} {shorten(path)}")
-
-
-def _decode_operation(cls: Any, path_fields: dict[str, str], query: str, request: Request) -> Operation[Any]:
-    if cls.route.has_body:
-        document = loads(request.body)
-        if not isinstance(document, dict):
-            raise ValueError("$ must be an object")
-    else:
-        types = {wire_name(cls, field.name): field.type for field in attrs.fields(cls)}
-        document = {
-            name: _from_query(value, types.get(name)) for name, value in parse_qsl(query, keep_blank_values=True)
-        }
-        if accepts_events(request):
-            document["stream"] = True
-    nullable = {wire_name(cls, field.name) for field in attrs.fields(cls) if field.default is UNSET}
+    matches = {
+        cls: match
+        for cls in OPERATIONS
+        if cls.route.method == request.method and (match := _path_pattern(cls.route.path).fullmatch(path))
+    }
+    if not matches:
+        raise LookupError(f"there is no {shorten(request.method)} {shorten(path)}")
+    first = next(iter(matches))
+    document = loads(request.body) if _has_body(first) else {} if first.route.has_body else _decode_query(first, query)
+    if not isinstance(document, dict):
+        raise ValueError("$ must be an object")
+    # Two operations may share a route, as CreateWorker and CreateWorkerTemplate do: their required fields tell.
+    cls: Any = next((cls for cls in matches if _required_fields(cls) <= document.keys()), first)
+    path_fields = {
+        wire_name(cls, name): unquote(text, errors="strict") for name, text in matches[cls].groupdict().items()
+    }
+    if not cls.route.has_body and accepts_events(request):
+        document["stream"] = True
+    nullable = {wire_name(cls, field.name) for field in attrs.fields(cls) if field.default in (UNSET, attrs.NOTHING)}
     given = {name: item for name, item in document.items() if item is not None or name in nullable}
     try:
-        operation: Operation[Any] = structure({**given, **path_fields}, cls)
+        operation: Operation[Any] = structure(given | path_fields, cls)
     except APIResponseValidationError as error:
         raise ValueError(str(error)) from None
     return operation
@@ -291,6 +317,18 @@ def accepts_events(request: Request) -> bool:
 
 
 _WEIGHT_0 = re.compile(r"q=0(\.0{0,3})?")
+
+
+@cache
+def _required_fields(cls: type[Operation[Any]]) -> set[str]:
+    """Return the wire names of the fields that every body of an operation has."""
+    fields: Any = attrs.fields_dict(cls)  # type: ignore[arg-type]
+    return {wire_name(cls, name) for name in cls.body_fields() if fields[name].default is attrs.NOTHING}
+
+
+def _decode_query(cls: Any, query: str) -> dict[str, Any]:
+    types = {wire_name(cls, field.name): field.type for field in attrs.fields(cls)}
+    return {name: _from_query(value, types.get(name)) for name, value in parse_qsl(query, keep_blank_values=True)}
 
 
 def _from_query(text: str, tp: Any) -> Any:

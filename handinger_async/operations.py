@@ -8,16 +8,38 @@ An operation that exists is well-formed: arguments of a wrong type, and ids that
 are refused at construction, before anything is sent.
 """
 
-import re
-from typing import Any, ClassVar, Generic, Self, TypeVar
-from urllib.parse import unquote
+from typing import Any
 
 import attrs
 
-from .errors import ConfigurationError, quoted
-from .http import BINARY, EVENT_STREAM, JSON, is_ascii_identifier
-from .models import Budget, ScheduleCancelResponse, ScheduleListResponse, When, Worker, WorkerSchedule, to_when
-from .models._checks import Field, check_flag, check_optional_text, check_text
+from ._operation import Operation, Route, check_path, check_segment
+from .models import (
+    UNSET,
+    Budget,
+    DeleteTaskResponse,
+    DeleteWorkerResponse,
+    ScheduleCancelResponse,
+    ScheduleListResponse,
+    TaskTurnList,
+    TaskWithTurns,
+    Unset,
+    Visibility,
+    Webhook,
+    WebhookExecutionList,
+    When,
+    Worker,
+    WorkerSchedule,
+    WorkerTemplate,
+    to_when,
+)
+from .models._checks import (
+    check_count,
+    check_flag,
+    check_optional_id,
+    check_optional_object,
+    check_optional_text,
+    check_text,
+)
 from .models._model import frozen_model
 from .sse import ServerSentEvent
 
@@ -26,127 +48,32 @@ __all__ = [
     "CancelSchedule",
     "ContinueWorker",
     "CreateSchedule",
+    "CreateTask",
     "CreateWorker",
+    "CreateWorkerTemplate",
+    "DeleteTask",
+    "DeleteWebhook",
+    "DeleteWorker",
     "ListSchedules",
+    "ListTaskTurns",
+    "ListWebhookExecutions",
     "Operation",
+    "RegenerateWebhookToken",
+    "RetrieveTask",
+    "RetrieveWebhook",
     "RetrieveWorker",
     "RetrieveWorkerEmail",
     "RetrieveWorkerFile",
     "Route",
     "StreamWorkerUpdates",
+    "UpdateWebhook",
+    "UpdateWorker",
 ]
-
-R = TypeVar("R")
-
-#: Unicode category Cc.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-#: A placeholder in the path of a route: ``{name}`` or ``{name...}``.
-PATH_PARAMETER = re.compile(r"\{(\w+)(\.\.\.)?\}")
-
-#: True: the fields outside the path are sent as a JSON body. False: as the query.
-_HAS_BODY = {"GET": False, "DELETE": False, "POST": True, "PUT": True, "PATCH": True}
-
-
-@attrs.frozen
-class Route:
-    """The request line of an operation, and the type of its result.
-
-    Fields outside the path go into a JSON body (POST, PUT, PATCH) or into the query (GET, DELETE).
-
-    Args:
-        method: The HTTP method, one of these five.
-        path: The path. ``{name}`` stands for a field as one segment, ``{name...}`` for a field that may have slashes.
-        returns: The type of the result: a model or ``str``; ``ServerSentEvent`` for a stream, ``bytes`` for a file.
-
-    Attributes:
-        has_body: True if fields outside the path are sent as a JSON body, False if they are sent as the query.
-        path_parameters: The fields in the path, each with True if it may contain slashes.
-
-    Raises:
-        ConfigurationError: There is no rule where to send fields with this method.
-    """
-
-    method: str
-    path: str
-    returns: Any
-    has_body: bool = attrs.field(init=False, eq=False, repr=False)
-    path_parameters: dict[str, bool] = attrs.field(init=False, eq=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        if self.method not in _HAS_BODY:
-            raise ConfigurationError(
-                f"a route has no rule for the fields of a {self.method} request: its method must be one of "
-                f"{', '.join(_HAS_BODY)}"
-            )
-        object.__setattr__(self, "has_body", _HAS_BODY[self.method])
-        parameters = {name: bool(dots) for name, dots in PATH_PARAMETER.findall(self.path)}
-        object.__setattr__(self, "path_parameters", parameters)
-
-
-class Operation(Generic[R]):
-    """An operation of the API.
-
-    Its type parameter is the type of the result: ``list[ServerSentEvent]`` for a stream, ``bytes`` for a file.
-    """
-
-    __slots__ = ()
-
-    route: ClassVar[Route]
-
-    @property
-    def streams(self) -> bool:
-        """True if the response is a stream of events."""
-        return self.route.returns is ServerSentEvent or getattr(self, "stream", False)
-
-    @property
-    def accept(self) -> str:
-        """The media type of the response: JSON, an event stream, or ``application/octet-stream`` for a file."""
-        if self.streams:
-            return EVENT_STREAM
-        return BINARY if self.route.returns is bytes else JSON
-
-    def as_stream(self) -> Self:
-        """Return the operation that requests a stream of events.
-
-        Raises:
-            ConfigurationError: The operation has no such form.
-        """
-        if self.accept == EVENT_STREAM:
-            return self
-        if not hasattr(self, "stream"):
-            raise ConfigurationError(f"{type(self).__name__} cannot respond with a stream")
-        operation: Any = self
-        return attrs.evolve(operation, stream=True)  # type: ignore[no-any-return]
-
-
-def _check_segment(operation: object, field: Field, text: str) -> None:
-    """Accept an id as one path segment. The codec percent-encodes it, so it cannot change the structure of the URL."""
-    check_text(operation, field, text)
-    if is_ascii_identifier(text):
-        return
-    if not text:
-        raise ConfigurationError(f"{field.name} is empty")
-    if unquote(text) in (".", ".."):
-        raise ConfigurationError(f"{field.name} must not be {text!r}, which servers and proxies resolve as a directory")
-    if _CONTROL.search(text):
-        raise ConfigurationError(f"{field.name} contains a control character")
-    if _SURROGATE.search(text):
-        raise ConfigurationError(f"{field.name} contains a lone surrogate, which UTF-8 cannot encode")
-
-
-def _check_path(operation: object, field: Field, text: str) -> None:
-    """Accept a relative path. Its slashes are structure; each segment is checked as an id is."""
-    check_text(operation, field, text)
-    for segment in text.split("/"):
-        if not segment:
-            raise ConfigurationError(f"{field.name} is empty, or has an empty segment: {quoted(text)}")
-        _check_segment(operation, field, segment)
 
 
 @frozen_model
 class CreateWorker(Operation[Worker]):
-    """Create a worker and start it with an instruction.
+    """Create a worker and start it with an instruction, on a service of the older generation.
 
     Args:
         input: The instruction.
@@ -168,12 +95,14 @@ class RetrieveWorker(Operation[Worker]):
     Args:
         worker_id: The id of the worker.
         stream: Request a stream of events instead of the worker.
+        task_id: The id of the task to show; None for the most recent.
     """
 
     route = Route("GET", "/api/workers/{worker_id}", Worker)
 
-    worker_id: str = attrs.field(validator=_check_segment)
+    worker_id: str = attrs.field(validator=check_segment)
     stream: bool = attrs.field(default=False, validator=check_flag)
+    task_id: str | None = attrs.field(default=None, validator=check_optional_id)
 
 
 @frozen_model
@@ -189,7 +118,7 @@ class ContinueWorker(Operation[Worker]):
 
     route = Route("POST", "/api/workers/{worker_id}", Worker)
 
-    worker_id: str = attrs.field(validator=_check_segment)
+    worker_id: str = attrs.field(validator=check_segment)
     input: str = attrs.field(validator=check_text)
     budget: Budget | None = attrs.field(default=None, validator=check_optional_text)
     stream: bool = attrs.field(default=False, validator=check_flag)
@@ -205,7 +134,7 @@ class StreamWorkerUpdates(Operation[list[ServerSentEvent]]):
 
     route = Route("GET", "/api/workers/{worker_id}/stream", ServerSentEvent)
 
-    worker_id: str = attrs.field(validator=_check_segment)
+    worker_id: str = attrs.field(validator=check_segment)
 
 
 @frozen_model
@@ -218,7 +147,7 @@ class RetrieveWorkerEmail(Operation[str]):
 
     route = Route("GET", "/api/workers/{worker_id}/email", str)
 
-    worker_id: str = attrs.field(validator=_check_segment)
+    worker_id: str = attrs.field(validator=check_segment)
 
 
 @frozen_model
@@ -232,8 +161,8 @@ class RetrieveWorkerFile(Operation[bytes]):
 
     route = Route("GET", "/api/workers/{worker_id}/files/{file_path...}", bytes)
 
-    file_path: str = attrs.field(validator=_check_path)
-    worker_id: str = attrs.field(validator=_check_segment)
+    file_path: str = attrs.field(validator=check_path)
+    worker_id: str = attrs.field(validator=check_segment)
 
 
 @frozen_model
@@ -246,7 +175,7 @@ class ListSchedules(Operation[ScheduleListResponse]):
 
     route = Route("GET", "/api/workers/{worker_id}/schedules", ScheduleListResponse)
 
-    worker_id: str = attrs.field(validator=_check_segment)
+    worker_id: str = attrs.field(validator=check_segment)
 
 
 @frozen_model
@@ -262,7 +191,7 @@ class CreateSchedule(Operation[WorkerSchedule]):
 
     route = Route("POST", "/api/workers/{worker_id}/schedules", WorkerSchedule)
 
-    worker_id: str = attrs.field(validator=_check_segment)
+    worker_id: str = attrs.field(validator=check_segment)
     input: str = attrs.field(validator=check_text)
     when: When = attrs.field(converter=to_when)
     budget: Budget | None = attrs.field(default=None, validator=check_optional_text)
@@ -279,8 +208,196 @@ class CancelSchedule(Operation[ScheduleCancelResponse]):
 
     route = Route("DELETE", "/api/workers/{worker_id}/schedules/{schedule_id}", ScheduleCancelResponse)
 
-    schedule_id: str = attrs.field(validator=_check_segment)
-    worker_id: str = attrs.field(validator=_check_segment)
+    schedule_id: str = attrs.field(validator=check_segment)
+    worker_id: str = attrs.field(validator=check_segment)
+
+
+@frozen_model
+class CreateWorkerTemplate(Operation[WorkerTemplate]):
+    """Create a worker without running it. Arguments that are None are left to the service.
+
+    Args:
+        instructions: The instructions that every task follows, at most 20,000 characters.
+        prompt: A description that the service expands into instructions, at most 10,000 characters.
+        title: The title, at most 200 characters.
+        summary: A summary, at most 80 characters.
+        visibility: ``"public"`` or ``"private"``.
+        output_schema: JSON Schema, Draft 7, of the structured output; None for free text.
+    """
+
+    route = Route("POST", "/api/workers", WorkerTemplate)
+
+    instructions: str | None = attrs.field(default=None, validator=check_optional_text)
+    prompt: str | None = attrs.field(default=None, validator=check_optional_text)
+    title: str | None = attrs.field(default=None, validator=check_optional_text)
+    summary: str | None = attrs.field(default=None, validator=check_optional_text)
+    visibility: Visibility | None = attrs.field(default=None, validator=check_optional_text)
+    output_schema: dict[str, Any] | None = attrs.field(default=None, validator=check_optional_object)
+
+
+@frozen_model
+class UpdateWorker(Operation[WorkerTemplate]):
+    """Change a worker. Arguments that are left out keep their values.
+
+    Args:
+        worker_id: The id of the worker.
+        instructions: The instructions of later tasks, at most 20,000 characters.
+        title: The title, at most 200 characters.
+        summary: A summary, at most 80 characters.
+        visibility: ``"public"`` or ``"private"``.
+        output_schema: JSON Schema, Draft 7, of the structured output; None for free text.
+    """
+
+    route = Route("PATCH", "/api/workers/{worker_id}", WorkerTemplate)
+
+    worker_id: str = attrs.field(validator=check_segment)
+    instructions: str | None = attrs.field(default=None, validator=check_optional_text)
+    title: str | None = attrs.field(default=None, validator=check_optional_text)
+    summary: str | None = attrs.field(default=None, validator=check_optional_text)
+    visibility: Visibility | None = attrs.field(default=None, validator=check_optional_text)
+    output_schema: dict[str, Any] | None | Unset = attrs.field(default=UNSET, validator=check_optional_object)
+
+
+@frozen_model
+class DeleteWorker(Operation[DeleteWorkerResponse]):
+    """Delete a worker. Its tasks, files and schedules stay stored.
+
+    Args:
+        worker_id: The id of the worker.
+    """
+
+    route = Route("DELETE", "/api/workers/{worker_id}", DeleteWorkerResponse)
+
+    worker_id: str = attrs.field(validator=check_segment)
+
+
+@frozen_model
+class CreateTask(Operation[Worker]):
+    """Start or continue a task. The response comes when the run is over.
+
+    Args:
+        input: The message.
+        worker_id: The id of the worker; None for a new one with the message as its instructions.
+        task_id: The id of the task to continue, or a new id; None to let the service choose one.
+        budget: The cost limit; None for the service's default.
+        stream: Request a stream of events instead of the worker.
+    """
+
+    route = Route("POST", "/api/tasks", Worker, blocking=True)
+
+    input: str = attrs.field(validator=check_text)
+    worker_id: str | None = attrs.field(default=None, validator=check_optional_id)
+    task_id: str | None = attrs.field(default=None, validator=check_optional_id)
+    budget: Budget | None = attrs.field(default=None, validator=check_optional_text)
+    stream: bool = attrs.field(default=False, validator=check_flag)
+
+
+@frozen_model
+class RetrieveTask(Operation[TaskWithTurns]):
+    """Retrieve the current state of a task.
+
+    Args:
+        task_id: The id of the task.
+    """
+
+    route = Route("GET", "/api/tasks/{task_id}", TaskWithTurns)
+
+    task_id: str = attrs.field(validator=check_segment)
+
+
+@frozen_model
+class ListTaskTurns(Operation[TaskTurnList]):
+    """List the turns of a task.
+
+    Args:
+        task_id: The id of the task.
+    """
+
+    route = Route("GET", "/api/tasks/{task_id}/turns", TaskTurnList)
+
+    task_id: str = attrs.field(validator=check_segment)
+
+
+@frozen_model
+class DeleteTask(Operation[DeleteTaskResponse]):
+    """Archive a task: it leaves the lists, and keeps its turns and files.
+
+    Args:
+        task_id: The id of the task.
+    """
+
+    route = Route("DELETE", "/api/tasks/{task_id}", DeleteTaskResponse)
+
+    task_id: str = attrs.field(validator=check_segment)
+
+
+@frozen_model
+class RetrieveWebhook(Operation[Webhook]):
+    """Retrieve the webhook of a worker.
+
+    Args:
+        worker_id: The id of the worker.
+    """
+
+    route = Route("GET", "/api/workers/{worker_id}/webhook", Webhook)
+
+    worker_id: str = attrs.field(validator=check_segment)
+
+
+@frozen_model
+class UpdateWebhook(Operation[Webhook]):
+    """Set or remove the URL of a worker's webhook. The first URL creates a token, later ones keep it.
+
+    Args:
+        worker_id: The id of the worker.
+        url: An HTTPS URL of at most 2048 characters; None to remove the webhook.
+    """
+
+    route = Route("PUT", "/api/workers/{worker_id}/webhook", Webhook)
+
+    worker_id: str = attrs.field(validator=check_segment)
+    url: str | None = attrs.field(validator=check_optional_text)
+
+
+@frozen_model
+class DeleteWebhook(Operation[Webhook]):
+    """Remove the webhook of a worker.
+
+    Args:
+        worker_id: The id of the worker.
+    """
+
+    route = Route("DELETE", "/api/workers/{worker_id}/webhook", Webhook)
+
+    worker_id: str = attrs.field(validator=check_segment)
+
+
+@frozen_model
+class ListWebhookExecutions(Operation[WebhookExecutionList]):
+    """List one page of the deliveries to a worker's webhook, the newest first.
+
+    Args:
+        worker_id: The id of the worker.
+        page: The number of the page, from 1.
+    """
+
+    route = Route("GET", "/api/workers/{worker_id}/webhook/executions", WebhookExecutionList)
+
+    worker_id: str = attrs.field(validator=check_segment)
+    page: int = attrs.field(default=1, validator=check_count)
+
+
+@frozen_model
+class RegenerateWebhookToken(Operation[Webhook]):
+    """Replace the token of a worker's webhook. The old one is invalid at once.
+
+    Args:
+        worker_id: The id of the worker.
+    """
+
+    route = Route("POST", "/api/workers/{worker_id}/webhook/regenerate-token", Webhook)
+
+    worker_id: str = attrs.field(validator=check_segment)
 
 
 OPERATIONS: tuple[type[Operation[Any]], ...] = (
@@ -293,4 +410,16 @@ OPERATIONS: tuple[type[Operation[Any]], ...] = (
     ListSchedules,
     CreateSchedule,
     CancelSchedule,
+    CreateWorkerTemplate,
+    UpdateWorker,
+    DeleteWorker,
+    CreateTask,
+    RetrieveTask,
+    ListTaskTurns,
+    DeleteTask,
+    RetrieveWebhook,
+    UpdateWebhook,
+    DeleteWebhook,
+    ListWebhookExecutions,
+    RegenerateWebhookToken,
 )

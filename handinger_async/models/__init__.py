@@ -18,7 +18,20 @@ from .schedules import (
     WorkerSchedule,
     to_when,
 )
-from .workers import Costs, File, Output, OutputContent, Source, Usage, Worker
+from .tasks import DeleteTaskResponse, Task, TaskTotals, TaskTurnList, TaskWithTurns, Turn
+from .webhooks import Webhook, WebhookExecution, WebhookExecutionList
+from .workers import (
+    Costs,
+    DeleteWorkerResponse,
+    File,
+    Output,
+    OutputContent,
+    Source,
+    Usage,
+    Visibility,
+    Worker,
+    WorkerTemplate,
+)
 
 __all__ = [
     "UNSET",
@@ -28,6 +41,8 @@ __all__ = [
     "CronWorkerSchedule",
     "DelayedWhen",
     "DelayedWorkerSchedule",
+    "DeleteTaskResponse",
+    "DeleteWorkerResponse",
     "File",
     "IntervalWhen",
     "IntervalWorkerSchedule",
@@ -38,11 +53,21 @@ __all__ = [
     "ScheduledWhen",
     "ScheduledWorkerSchedule",
     "Source",
+    "Task",
+    "TaskTotals",
+    "TaskTurnList",
+    "TaskWithTurns",
+    "Turn",
     "UnknownWorkerSchedule",
     "Unset",
     "Usage",
+    "Visibility",
+    "Webhook",
+    "WebhookExecution",
+    "WebhookExecutionList",
     "When",
     "Worker",
     "WorkerSchedule",
+    "WorkerTemplate",
     "to_when",
 ]

@@ -4,9 +4,20 @@ from typing import Any, NoReturn, TypeAlias
 
 import attrs
 
-from ..errors import ConfigurationError
+from .._json import dumps
+from ..errors import ConfigurationError, shorten
+from ._unset import UNSET
 
-__all__ = ["Field", "check_flag", "check_int", "check_optional_text", "check_text"]
+__all__ = [
+    "Field",
+    "check_count",
+    "check_flag",
+    "check_int",
+    "check_optional_id",
+    "check_optional_object",
+    "check_optional_text",
+    "check_text",
+]
 
 Field: TypeAlias = "attrs.Attribute[Any]"
 
@@ -34,6 +45,32 @@ def check_int(owner: object, field: Field, value: object) -> None:
         _refuse(field, "a whole number", value)
     if not -(2**63) <= value < 2**63:
         raise ConfigurationError(f"{field.name} must be a whole number of at most 64 bits")
+
+
+def check_count(owner: object, field: Field, value: object) -> None:
+    """Accept a whole number above zero."""
+    check_int(owner, field, value)
+    if value < 1:  # type: ignore[operator]
+        raise ConfigurationError(f"{field.name} must be at least 1, not {value}")
+
+
+def check_optional_id(owner: object, field: Field, value: object) -> None:
+    """Accept a string that is not empty, or None."""
+    check_optional_text(owner, field, value)
+    if value == "":
+        raise ConfigurationError(f"{field.name} is empty")
+
+
+def check_optional_object(owner: object, field: Field, value: object) -> None:
+    """Accept a JSON object as a dict, None or UNSET."""
+    if value is None or value is UNSET:
+        return
+    if not isinstance(value, dict):
+        _refuse(field, "a dict or None", value)
+    try:
+        dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{field.name} cannot be encoded as JSON: {shorten(str(error))}") from None
 
 
 def check_flag(owner: object, field: Field, value: object) -> None:

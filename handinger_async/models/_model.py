@@ -35,9 +35,11 @@ def response_model(cls: C) -> C:
 def _add_methods(model: Any) -> Any:
     """Add ``__eq__`` and ``__repr__``, which attrs would compile for each class: half of the models' import time.
 
-    Also add a ``__setstate__`` for pickles of other versions: fields that a pickle lacks get their defaults.
+    Fields with ``repr=False`` are secrets: the ``repr`` shows ``'***'`` in their place. Also add a ``__setstate__`` for
+    pickles of other versions: fields that a pickle lacks get their defaults.
     """
     names = list(attrs.fields_dict(model))
+    secrets = frozenset(field.name for field in attrs.fields(model) if field.repr is False)
     defaults = {
         field.name: field.default
         for field in attrs.fields(model)
@@ -50,7 +52,9 @@ def _add_methods(model: Any) -> Any:
 
     @recursive_repr()
     def show(self: Any) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name, ...)!r}' for name in names)})"
+        values = {name: getattr(self, name, ...) for name in names}
+        values.update((name, "***") for name in secrets if values[name] is not None)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def set_state(self: Any, state: dict[str, Any]) -> None:
         for name, value in (defaults | state).items():

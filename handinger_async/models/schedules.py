@@ -177,11 +177,13 @@ class ScheduleListResponse:
     Args:
         schedules: The schedules.
         worker_id: The id of the worker.
+        timezone: The time zone of cron expressions, such as ``"Europe/Madrid"``; None if the service does not say.
         extra: Fields unknown to this version, as the server sent them.
     """
 
     schedules: list[WorkerSchedule]
     worker_id: str
+    timezone: str | None = None
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 

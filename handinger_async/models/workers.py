@@ -1,4 +1,4 @@
-"""Workers (agents that run on the server) and their output.
+"""Workers (agents that run on the server), their output, and the templates that they run from.
 
 Every class keeps unknown fields in ``extra``, and unknown values, such as a new status, as they are.
 """
@@ -9,8 +9,21 @@ import attrs
 
 from ._model import response_model
 
-__all__ = ["Costs", "File", "Output", "OutputContent", "Source", "Usage", "Worker", "WorkerStatus"]
+__all__ = [
+    "Costs",
+    "DeleteWorkerResponse",
+    "File",
+    "Output",
+    "OutputContent",
+    "Source",
+    "Usage",
+    "Visibility",
+    "Worker",
+    "WorkerStatus",
+    "WorkerTemplate",
+]
 
+Visibility: TypeAlias = Literal["public", "private"]
 WorkerStatus: TypeAlias = Literal["running", "completed", "pending"] | str
 
 
@@ -22,12 +35,14 @@ class File:
         media_type: Its content type.
         url: Its URL.
         filename: Its name.
+        size: Its size in bytes.
         extra: Fields unknown to this version, as the server sent them.
     """
 
     media_type: str
     url: str
     filename: str | None = None
+    size: int | None = None
     extra: dict[str, Any] = attrs.field(factory=dict)
 
 
@@ -107,7 +122,7 @@ class Costs:
 
 @response_model
 class Usage:
-    """The resources used by a worker.
+    """The resources used by a worker. Services differ in the counters that they report; the others are None.
 
     Args:
         cache_read_tokens: Input tokens read from the cache.
@@ -123,14 +138,14 @@ class Usage:
         extra: Fields unknown to this version, as the server sent them.
     """
 
-    cache_read_tokens: int
-    cache_write_tokens: int
-    cost_usd: float
-    input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    steps: int
-    total_tokens: int
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    steps: int | None = None
+    total_tokens: int | None = None
     credits: int | None = None
     duration_ms: int | None = None
     extra: dict[str, Any] = attrs.field(factory=dict)
@@ -155,6 +170,8 @@ class Worker:
         status: ``"pending"``, ``"running"`` or ``"completed"``.
         created_at: Time of creation, in seconds since 1970-01-01 UTC.
         costs: Its costs so far.
+        structured_output: The object that fits the output schema of its template; None without a schema.
+        url: The URL of its page in the dashboard.
         usage: The resources used so far.
         extra: Fields unknown to this version, as the server sent them.
     """
@@ -173,5 +190,53 @@ class Worker:
     status: WorkerStatus
     created_at: int | None = None
     costs: Costs | None = None
+    structured_output: dict[str, Any] | None = None
+    url: str | None = None
     usage: Usage | None = None
+    extra: dict[str, Any] = attrs.field(factory=dict)
+
+
+@response_model
+class WorkerTemplate:
+    """A reusable worker: its instructions and settings, from which tasks are started.
+
+    Args:
+        id: The id of the worker; opaque.
+        instructions: The instructions that every task follows.
+        organization_id: The id of its organization.
+        summary: A summary of at most 80 characters.
+        title: The title.
+        url: The URL of its page in the dashboard.
+        user_id: The id of the user who created it.
+        visibility: ``"public"`` or ``"private"``.
+        created_at: Time of creation, RFC 3339.
+        output_schema: JSON Schema, Draft 7, of the structured output; None for free text.
+        updated_at: Time of the last change, RFC 3339.
+        extra: Fields unknown to this version, as the server sent them.
+    """
+
+    id: str
+    instructions: str
+    organization_id: str
+    summary: str
+    title: str
+    url: str
+    user_id: str
+    visibility: Visibility | str
+    created_at: str | None = None
+    output_schema: dict[str, Any] | None = None
+    updated_at: str | None = None
+    extra: dict[str, Any] = attrs.field(factory=dict)
+
+
+@response_model
+class DeleteWorkerResponse:
+    """The result of deleting a worker.
+
+    Args:
+        deleted: True if the worker is deleted.
+        extra: Fields unknown to this version, as the server sent them.
+    """
+
+    deleted: bool
     extra: dict[str, Any] = attrs.field(factory=dict)

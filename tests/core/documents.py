@@ -81,7 +81,23 @@ def make_response(
 
 
 #: Fields that the reference says may be missing or null.
-OPTIONAL = {"created_at", "filename", "title", "costs", "usage", "credits", "durationMs"}
+OPTIONAL = {
+    "cacheReadTokens",
+    "cacheWriteTokens",
+    "costUsd",
+    "costs",
+    "created_at",
+    "credits",
+    "durationMs",
+    "filename",
+    "inputTokens",
+    "outputTokens",
+    "reasoningTokens",
+    "steps",
+    "title",
+    "totalTokens",
+    "usage",
+}
 #: Fields that hold any JSON, so that there is no field of ours inside them.
 _OPAQUE = {"messages", "metadata"}
 

@@ -15,13 +15,25 @@ from handinger_async.operations import (
     CancelSchedule,
     ContinueWorker,
     CreateSchedule,
+    CreateTask,
     CreateWorker,
+    CreateWorkerTemplate,
+    DeleteTask,
+    DeleteWebhook,
+    DeleteWorker,
     ListSchedules,
+    ListTaskTurns,
+    ListWebhookExecutions,
     Operation,
+    RegenerateWebhookToken,
+    RetrieveTask,
+    RetrieveWebhook,
     RetrieveWorker,
     RetrieveWorkerEmail,
     RetrieveWorkerFile,
     StreamWorkerUpdates,
+    UpdateWebhook,
+    UpdateWorker,
 )
 from handinger_async.testing import strategies
 
@@ -65,6 +77,7 @@ ROWS = [
     # RetrieveWorker
     Row(RetrieveWorker("w"), "GET", "/api/workers/w", GET_JSON),
     Row(RetrieveWorker("w", stream=True), "GET", "/api/workers/w?stream=true", GET_EVENTS),
+    Row(RetrieveWorker("w", task_id=ODD), "GET", "/api/workers/w?taskId=a%2F%C3%A9+%3F%23%252F", GET_JSON),
     Row(RetrieveWorker("A-z_0.9~"), "GET", "/api/workers/A-z_0.9~", GET_JSON),
     Row(RetrieveWorker("!$&'()*+,;=:@"), "GET", "/api/workers/!$&'()*+,;=:@", GET_JSON),
     Row(RetrieveWorker(ODD), "GET", f"/api/workers/{ENCODED}", GET_JSON),
@@ -148,6 +161,63 @@ ROWS = [
         POST_JSON,
         '{"input":"天","when":{"intervalSeconds":3600,"type":"interval"}}'.encode(),
     ),
+    # CreateWorkerTemplate
+    Row(CreateWorkerTemplate(), "POST", "/api/workers", POST_JSON, b"{}"),
+    Row(
+        CreateWorkerTemplate("i", "p", "t", "s", "private", {"type": "object", "$ref": None}),
+        "POST",
+        "/api/workers",
+        POST_JSON,
+        b'{"instructions":"i","prompt":"p","title":"t","summary":"s","visibility":"private",'
+        b'"outputSchema":{"type":"object","$ref":null}}',
+    ),
+    # UpdateWorker
+    Row(UpdateWorker("w"), "PATCH", "/api/workers/w", POST_JSON, b"{}"),
+    Row(
+        UpdateWorker("w", title="t", output_schema=None),
+        "PATCH",
+        "/api/workers/w",
+        POST_JSON,
+        b'{"title":"t","outputSchema":null}',
+    ),
+    Row(
+        UpdateWorker(ODD, "i", None, "s", "public", {}),
+        "PATCH",
+        f"/api/workers/{ENCODED}",
+        POST_JSON,
+        b'{"instructions":"i","summary":"s","visibility":"public","outputSchema":{}}',
+    ),
+    # DeleteWorker
+    Row(DeleteWorker(ODD), "DELETE", f"/api/workers/{ENCODED}", GET_JSON),
+    # CreateTask
+    Row(CreateTask("x"), "POST", "/api/tasks", POST_JSON, b'{"input":"x"}'),
+    Row(
+        CreateTask("x", "w", "t", "low", stream=True),
+        "POST",
+        "/api/tasks",
+        POST_EVENTS,
+        b'{"input":"x","workerId":"w","taskId":"t","budget":"low","stream":true}',
+    ),
+    # RetrieveTask, ListTaskTurns, DeleteTask
+    Row(RetrieveTask(ODD), "GET", f"/api/tasks/{ENCODED}", GET_JSON),
+    Row(ListTaskTurns(ODD), "GET", f"/api/tasks/{ENCODED}/turns", GET_JSON),
+    Row(DeleteTask(ODD), "DELETE", f"/api/tasks/{ENCODED}", GET_JSON),
+    # RetrieveWebhook, UpdateWebhook, DeleteWebhook
+    Row(RetrieveWebhook(ODD), "GET", f"/api/workers/{ENCODED}/webhook", GET_JSON),
+    Row(UpdateWebhook("w", None), "PUT", "/api/workers/w/webhook", POST_JSON, b'{"url":null}'),
+    Row(
+        UpdateWebhook(ODD, "https://example.com/hook"),
+        "PUT",
+        f"/api/workers/{ENCODED}/webhook",
+        POST_JSON,
+        b'{"url":"https://example.com/hook"}',
+    ),
+    Row(DeleteWebhook(ODD), "DELETE", f"/api/workers/{ENCODED}/webhook", GET_JSON),
+    # ListWebhookExecutions
+    Row(ListWebhookExecutions("w"), "GET", "/api/workers/w/webhook/executions", GET_JSON),
+    Row(ListWebhookExecutions(ODD, 2), "GET", f"/api/workers/{ENCODED}/webhook/executions?page=2", GET_JSON),
+    # RegenerateWebhookToken
+    Row(RegenerateWebhookToken(ODD), "POST", f"/api/workers/{ENCODED}/webhook/regenerate-token", GET_JSON),
     # CancelSchedule
     Row(CancelSchedule("s", "w"), "DELETE", "/api/workers/w/schedules/s", GET_JSON),
     Row(CancelSchedule(ODD, ODD), "DELETE", f"/api/workers/{ENCODED}/schedules/{ENCODED}", GET_JSON),

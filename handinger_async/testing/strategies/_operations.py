@@ -11,10 +11,11 @@ from hypothesis.strategies import SearchStrategy
 from ... import operations as ops
 from ...http import EVENT_STREAM
 from ...models import When, WorkerSchedule
+from ...models._checks import check_count, check_optional_id
 from ...operations import Operation
 from ._models import model, schedules, union_members
 from ._streams import event_lists
-from ._values import INSTANTS, INTEGERS
+from ._values import INSTANTS, INTEGERS, VALUES
 
 __all__ = ["operation", "operations", "results"]
 
@@ -39,6 +40,13 @@ _ARGUMENTS: dict[Any, SearchStrategy[Any]] = {
     bool: st.booleans(),
     int: INTEGERS,
     datetime | str: st.text() | INSTANTS | st.datetimes(),
+    dict[str, Any]: st.dictionaries(st.text(), VALUES, max_size=3),
+}
+
+#: Strategies for arguments whose check permits less than their type, by the check.
+_CHECKED: dict[Any, SearchStrategy[Any]] = {
+    check_count: st.integers(1, 2**31),
+    check_optional_id: st.none() | st.text(min_size=1),
 }
 
 
@@ -63,7 +71,7 @@ def _build(cls: Any, path_parameters: dict[str, bool]) -> SearchStrategy[Any]:
             fields[field.name] = _PATHS if path_parameters[field.name] else _IDS
             continue
         try:
-            fields[field.name] = _argument(field.type)
+            fields[field.name] = _CHECKED.get(field.validator) or _argument(field.type)
         except LookupError:
             raise NotImplementedError(
                 f"no strategy for {cls.__name__}.{field.name} of type {field.type}: "
