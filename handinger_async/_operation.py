@@ -1,4 +1,4 @@
-"""`Operation` and `Route`, the base of the declarations in `handinger_async.operations`, and checks of path parameters."""
+"""`Operation` and `Route`: the base of the declarations in `handinger_async.operations`, and checks of their paths."""
 
 import re
 from typing import Any, ClassVar, Generic, Self, TypeVar

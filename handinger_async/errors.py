@@ -4,6 +4,11 @@
 
     HandingerError
     ├── ConfigurationError (also ValueError)   a wrong argument, or use of an object
+    ├── RunError                               of run and wait; .worker_id .task_id
+    │   ├── RunFailedError                     the run ended in failure; .outcome
+    │   ├── RunTimeoutError (also TimeoutError) it had not ended at the deadline
+    │   └── RunUnknownError                    it may have been started, or not
+    ├── WebhookTokenError                      a delivery without the webhook's token
     └── APIError                               .call .attempts
         ├── APIConnectionError                 no complete response; .request_sent
         │   ├── APITimeoutError (also TimeoutError)
@@ -52,8 +57,13 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RunError",
+    "RunFailedError",
+    "RunTimeoutError",
+    "RunUnknownError",
     "StreamInterruptedError",
     "UnprocessableEntityError",
+    "WebhookTokenError",
 ]
 
 #: Bytes of a server's or a caller's text that an error quotes. Message, call, code and request id together stay
@@ -106,6 +116,60 @@ class ConfigurationError(HandingerError, ValueError):
 
     A key function that fails after an attempt was sent is the ``__cause__`` of that attempt's failure.
     """
+
+
+class RunError(HandingerError):
+    """A run has no result to return. It is no `APIError`, so that nothing that retries calls repeats paid work.
+
+    Args:
+        message: The reason.
+        worker_id: The id of the worker; None if it is not known.
+        task_id: The id of the task; None if there is none, as on a service of the older generation.
+    """
+
+    def __init__(self, message: str = "", *, worker_id: str | None = None, task_id: str | None = None) -> None:
+        super().__init__(message)
+        self.worker_id = worker_id
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        ids = {"worker": self.worker_id, "task": self.task_id}
+        notes = ", ".join(f"{noun} {shorten(value, 200)}" for noun, value in ids.items() if value)
+        return f"{shorten(self.message)} ({notes})" if notes else shorten(self.message)
+
+
+class RunFailedError(RunError):
+    """The worker or the task ended in failure.
+
+    Args:
+        message: The reason.
+        outcome: What there is of it: an `Outcome`.
+        worker_id: The id of the worker.
+        task_id: The id of the task.
+    """
+
+    def __init__(
+        self,
+        message: str = "the run failed",
+        *,
+        outcome: Any = None,
+        worker_id: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        super().__init__(message, worker_id=worker_id, task_id=task_id)
+        self.outcome = outcome
+
+
+class RunTimeoutError(RunError, TimeoutError):
+    """The run had not ended at the deadline. It goes on, and can be waited for again."""
+
+
+class RunUnknownError(RunError):
+    """The run may have been started, and the service does not know it."""
+
+
+class WebhookTokenError(HandingerError):
+    """A webhook delivery does not carry the webhook's token."""
 
 
 class APIError(HandingerError):

@@ -255,7 +255,7 @@ class UpdateWorker(Operation[WorkerTemplate]):
     title: str | None = attrs.field(default=None, validator=check_optional_text)
     summary: str | None = attrs.field(default=None, validator=check_optional_text)
     visibility: Visibility | None = attrs.field(default=None, validator=check_optional_text)
-    output_schema: dict[str, Any] | None | Unset = attrs.field(default=UNSET, validator=check_optional_object)
+    output_schema: dict[str, Any] | Unset | None = attrs.field(default=UNSET, validator=check_optional_object)
 
 
 @frozen_model

@@ -1,6 +1,7 @@
 """Tasks (conversations with a worker) and their turns (a message with its reply).
 
-Every class keeps unknown fields in ``extra``, and unknown values, such as a new status, as they are. Times are RFC 3339.
+Every class keeps unknown fields in ``extra``, and unknown values, such as a new status, as they are.
+Times are in RFC 3339.
 """
 
 from typing import Any, Literal, TypeAlias

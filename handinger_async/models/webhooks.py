@@ -18,7 +18,7 @@ class Webhook:
     """The webhook of a worker.
 
     Args:
-        token: The secret that deliveries carry in ``X-Handinger-Token``, masked in the ``repr``; None without a webhook.
+        token: The secret in ``X-Handinger-Token`` of deliveries; masked in the ``repr``. None without a webhook.
         url: The HTTPS URL that receives deliveries; None without a webhook.
         extra: Fields unknown to this version, as the server sent them.
     """

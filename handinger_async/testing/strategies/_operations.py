@@ -71,7 +71,8 @@ def _build(cls: Any, path_parameters: dict[str, bool]) -> SearchStrategy[Any]:
             fields[field.name] = _PATHS if path_parameters[field.name] else _IDS
             continue
         try:
-            fields[field.name] = _CHECKED.get(field.validator) or _argument(field.type)
+            checked = _CHECKED.get(field.validator)
+            fields[field.name] = _argument(field.type) if checked is None else checked
         except LookupError:
             raise NotImplementedError(
                 f"no strategy for {cls.__name__}.{field.name} of type {field.type}: "
