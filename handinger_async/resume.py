@@ -63,7 +63,7 @@ from .errors import (
     StreamInterruptedError,
     shorten,
 )
-from .http import EVENT_STREAM, Headers, Request, Response
+from .http import EVENT_STREAM, JSON, Headers, Request, Response
 from .retry import RetryPolicy, parse_retry_after
 from .sse import MAX_EVENT_SIZE, EventParser, ServerSentEvent
 
@@ -341,4 +341,7 @@ def check_event_stream(response: Response) -> None:
     """
     if response.status != 204 and response.media_type != EVENT_STREAM:
         found = shorten(response.media_type or "no content type", 60)
-        raise APIResponseValidationError(f"the response is {found}, not {EVENT_STREAM}", response=response)
+        hint = ""
+        if response.media_type == JSON:
+            hint = ": services of the newer generation have no streams, call workers.retrieve() or tasks.wait() instead"
+        raise APIResponseValidationError(f"the response is {found}, not {EVENT_STREAM}{hint}", response=response)

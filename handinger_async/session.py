@@ -23,7 +23,8 @@ from .codec import encode_request
 from .errors import ConfigurationError, quoted
 from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request, Response, authorize, make_endpoint
 from .operations import Operation
-from .resources import Workers, resource
+from .resources import Tasks, Workers
+from .resources._resource import resource
 from .retry import RetryPolicy
 from .sse import MAX_EVENT_SIZE
 from .streams import EventStream, FileDownload
@@ -138,8 +139,13 @@ class Session:
 
     @resource
     def workers(self) -> Workers:
-        """The methods for workers and their schedules."""
+        """The methods for workers, their schedules and webhooks."""
         return Workers(self)
+
+    @resource
+    def tasks(self) -> Tasks:
+        """The methods for tasks."""
+        return Tasks(self)
 
     def with_options(
         self,
@@ -218,7 +224,7 @@ class Session:
         _check_operation(operation)
         if operation.accept == EVENT_STREAM:
             raise ConfigurationError(f"the response to this {type(operation).__name__} is a stream: use stream()")
-        return Call(self._settings, encode_request(operation))
+        return Call(self._settings.for_operation(operation), encode_request(operation))
 
     def stream(self, operation: Operation[Any], *, resume: bool = True, last_event_id: str = "") -> EventStream:
         """Send an operation whose response is a stream of events.
@@ -237,7 +243,7 @@ class Session:
         """
         _check_operation(operation)
         request = encode_request(operation.as_stream())
-        return EventStream(self._settings, request, resume=resume, last_event_id=last_event_id)
+        return EventStream(self._settings.for_operation(operation), request, resume=resume, last_event_id=last_event_id)
 
     def download(self, operation: Operation[bytes]) -> FileDownload:
         """Send an operation whose response is a file.

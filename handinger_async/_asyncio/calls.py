@@ -62,6 +62,13 @@ class Settings:
     #: By method and target: a request without a body, and its URL and request as prepared.
     _prepared: dict[tuple[str, str], tuple[Request, URL, Request]] = attrs.field(factory=dict, init=False, repr=False)
 
+    def for_operation(self, operation: Operation[Any]) -> Settings:
+        """Return the settings for an operation: without the attempt limit if its response comes when a run is over."""
+        if not operation.route.blocking:
+            return self
+        timeouts = attrs.evolve(self.options.timeouts, attempt=None)
+        return attrs.evolve(self, options=attrs.evolve(self.options, timeouts=timeouts))
+
     def prepare(self, request: Request) -> tuple[URL, Request]:
         """Return the absolute URL and the authenticated request, with the options applied.
 

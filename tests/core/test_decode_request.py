@@ -68,7 +68,7 @@ def test_malformed_path_parameter_or_query_is_a_value_error(path: str) -> None:
         (b"{}", r"^\$\.input is missing"),
         (b'{"input": 1}', r"^\$\.input must be a string"),
         (b'{"input": "x"}', r"^\$\.when is missing"),
-        (b'{"input": "x", "when": null}', r"^\$\.when is missing"),
+        (b'{"input": "x", "when": null}', r"^\$\.when must be an object, not null"),
         (b'{"input": "x", "when": []}', r"^\$\.when must be an object"),
         (b'{"input": "x", "when": {}}', r"^\$\.when\.type is missing"),
         (b'{"input": "x", "when": {"type": 1}}', r"^\$\.when\.type must be a string"),

@@ -11,6 +11,8 @@ from handinger_async.models import (
     CronWorkerSchedule,
     DelayedWhen,
     DelayedWorkerSchedule,
+    DeleteTaskResponse,
+    DeleteWorkerResponse,
     File,
     IntervalWhen,
     IntervalWorkerSchedule,
@@ -21,9 +23,18 @@ from handinger_async.models import (
     ScheduledWorkerSchedule,
     ScheduleListResponse,
     Source,
+    Task,
+    TaskTotals,
+    TaskTurnList,
+    TaskWithTurns,
+    Turn,
     UnknownWorkerSchedule,
     Usage,
+    Webhook,
+    WebhookExecution,
+    WebhookExecutionList,
     Worker,
+    WorkerTemplate,
 )
 
 from .documents import DOCUMENTS, places
@@ -31,8 +42,8 @@ from .documents import DOCUMENTS, places
 #: The fields in the API reference, spelled as on the wire.
 FIELDS = {
     Worker: "id created_at error files incomplete_details messages metadata object output output_text running sources "
-    "status costs usage",
-    File: "filename mediaType url",
+    "status costs structured_output url usage",
+    File: "filename mediaType size url",
     Output: "id content role status type",
     OutputContent: "text type",
     Source: "id title type url",
@@ -43,12 +54,25 @@ FIELDS = {
     DelayedWorkerSchedule: "id budget input nextRunAt delayInSeconds",
     CronWorkerSchedule: "id budget input nextRunAt cron",
     IntervalWorkerSchedule: "id budget input nextRunAt intervalSeconds",
-    ScheduleListResponse: "schedules workerId",
+    ScheduleListResponse: "schedules timezone workerId",
     ScheduleCancelResponse: "cancelled",
     ScheduledWhen: "date",
     DelayedWhen: "delayInSeconds",
     CronWhen: "cron",
     IntervalWhen: "intervalSeconds",
+    WorkerTemplate: "id createdAt instructions organizationId outputSchema summary title updatedAt url userId "
+    "visibility",
+    DeleteWorkerResponse: "deleted",
+    Task: "id completedAt createdAt createdByUserId organizationId status title totals triggeredBy url workerId",
+    TaskTotals: "credits durationMs turnCount",
+    Turn: "id completedAt credits durationMs files input inputTokens outputText outputTokens role seq startedAt status "
+    "structuredOutput taskId",
+    TaskWithTurns: "task turns",
+    TaskTurnList: "items taskId",
+    DeleteTaskResponse: "archived",
+    Webhook: "token url",
+    WebhookExecution: "id createdAt durationMs errorMessage requestStatus responseStatus taskId taskTitle url workerId",
+    WebhookExecutionList: "logs page pageCount totalCount",
 }
 
 MODELS = {cls for cls in vars(models).values() if isinstance(cls, type) and attrs.has(cls)}

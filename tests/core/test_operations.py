@@ -18,13 +18,25 @@ from handinger_async.operations import (
     CancelSchedule,
     ContinueWorker,
     CreateSchedule,
+    CreateTask,
     CreateWorker,
+    CreateWorkerTemplate,
+    DeleteTask,
+    DeleteWebhook,
+    DeleteWorker,
     ListSchedules,
+    ListTaskTurns,
+    ListWebhookExecutions,
     Operation,
+    RegenerateWebhookToken,
+    RetrieveTask,
+    RetrieveWebhook,
     RetrieveWorker,
     RetrieveWorkerEmail,
     RetrieveWorkerFile,
     StreamWorkerUpdates,
+    UpdateWebhook,
+    UpdateWorker,
 )
 from handinger_async.sse import ServerSentEvent
 
@@ -35,7 +47,7 @@ from .test_wire_table import ROWS
 #: The table of the API reference: route, fields (optional ones with a star), type of the result.
 ROUTES: list[tuple[type[Operation[Any]], str, str, Any]] = [
     (CreateWorker, "POST /api/workers", "input budget* stream*", models.Worker),
-    (RetrieveWorker, "GET /api/workers/{worker_id}", "worker_id stream*", models.Worker),
+    (RetrieveWorker, "GET /api/workers/{worker_id}", "worker_id stream* task_id*", models.Worker),
     (ContinueWorker, "POST /api/workers/{worker_id}", "worker_id input budget* stream*", models.Worker),
     (StreamWorkerUpdates, "GET /api/workers/{worker_id}/stream", "worker_id", ServerSentEvent),
     (RetrieveWorkerEmail, "GET /api/workers/{worker_id}/email", "worker_id", str),
@@ -47,6 +59,38 @@ ROUTES: list[tuple[type[Operation[Any]], str, str, Any]] = [
         "DELETE /api/workers/{worker_id}/schedules/{schedule_id}",
         "schedule_id worker_id",
         models.ScheduleCancelResponse,
+    ),
+    (
+        CreateWorkerTemplate,
+        "POST /api/workers",
+        "instructions* prompt* title* summary* visibility* output_schema*",
+        models.WorkerTemplate,
+    ),
+    (
+        UpdateWorker,
+        "PATCH /api/workers/{worker_id}",
+        "worker_id instructions* title* summary* visibility* output_schema*",
+        models.WorkerTemplate,
+    ),
+    (DeleteWorker, "DELETE /api/workers/{worker_id}", "worker_id", models.DeleteWorkerResponse),
+    (CreateTask, "POST /api/tasks", "input worker_id* task_id* budget* stream*", models.Worker),
+    (RetrieveTask, "GET /api/tasks/{task_id}", "task_id", models.TaskWithTurns),
+    (ListTaskTurns, "GET /api/tasks/{task_id}/turns", "task_id", models.TaskTurnList),
+    (DeleteTask, "DELETE /api/tasks/{task_id}", "task_id", models.DeleteTaskResponse),
+    (RetrieveWebhook, "GET /api/workers/{worker_id}/webhook", "worker_id", models.Webhook),
+    (UpdateWebhook, "PUT /api/workers/{worker_id}/webhook", "worker_id url", models.Webhook),
+    (DeleteWebhook, "DELETE /api/workers/{worker_id}/webhook", "worker_id", models.Webhook),
+    (
+        ListWebhookExecutions,
+        "GET /api/workers/{worker_id}/webhook/executions",
+        "worker_id page*",
+        models.WebhookExecutionList,
+    ),
+    (
+        RegenerateWebhookToken,
+        "POST /api/workers/{worker_id}/webhook/regenerate-token",
+        "worker_id",
+        models.Webhook,
     ),
 ]
 
@@ -85,12 +129,7 @@ def make(cls: Any, **changes: Any) -> Operation[Any]:
     return attrs.evolve(example, **changes)  # type: ignore[no-any-return]
 
 
-SEGMENTS = [
-    (cls, name)
-    for cls in OPERATIONS
-    for name in ("worker_id", "schedule_id", "file_path")
-    if name in attrs.fields_dict(cls)
-]
+SEGMENTS = [(cls, name) for cls in OPERATIONS for name in cls.route.path_parameters]
 
 
 @pytest.mark.parametrize(("cls", "name"), SEGMENTS)

@@ -16,7 +16,7 @@ from handinger_async import models
 from handinger_async.codec import decode_response, to_dict
 from handinger_async.errors import APIResponseValidationError
 from handinger_async.http import Response
-from handinger_async.models import ScheduledWorkerSchedule, Worker
+from handinger_async.models import UNSET, ScheduledWorkerSchedule, Worker
 from handinger_async.operations import (
     OPERATIONS,
     CancelSchedule,
@@ -30,6 +30,7 @@ from handinger_async.operations import (
 )
 from handinger_async.sse import EventParser, ServerSentEvent, encode_event
 from handinger_async.testing import faults, strategies
+from handinger_async.testing.strategies._models import model
 from handinger_async.testing.strategies._operations import operation
 
 T = TypeVar("T")
@@ -37,6 +38,16 @@ T = TypeVar("T")
 CLASSES = [cls for cls in [*vars(models).values(), *OPERATIONS, ServerSentEvent] if attrs.has(cls)]
 #: Classes whose fields of one name take the same values.
 SCHEDULES = [cls for cls in get_args(models.WorkerSchedule) if cls is not models.UnknownWorkerSchedule]
+#: Models of services of the newer generation.
+NEWER = [
+    models.DeleteTaskResponse,
+    models.DeleteWorkerResponse,
+    models.TaskTurnList,
+    models.TaskWithTurns,
+    models.Webhook,
+    models.WebhookExecutionList,
+    models.WorkerTemplate,
+]
 LOOK = settings(derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 FIND = settings(max_examples=5000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
@@ -73,6 +84,7 @@ def seen() -> dict[tuple[type[Any], str], list[Any]]:
         (strategies.events(), 60),
         (strategies.results(ListSchedules("w")), 100),
         (strategies.results(CancelSchedule("s", "w")), 30),
+        *((model(cls), 150) for cls in NEWER),
     ]:
         for value in examples(strategy, count):
             for part in parts(value):
@@ -97,7 +109,7 @@ def test_field_takes_more_than_one_value(seen: Any, cls: type[Any], field: Any) 
 def literals(annotation: Any) -> set[str]:
     """Return the literals in an annotation such as ``Literal["a", "b"] | str``."""
     if get_origin(annotation) is Literal:
-        return set(get_args(annotation))
+        return set(get_args(annotation)) - {UNSET}
     return {literal for inner in get_args(annotation) for literal in literals(inner)}
 
 
@@ -250,7 +262,7 @@ def test_any_document_can_be_mutated(document: Any, breaking: bool, data: st.Dat
 
 
 def test_faults_are_of_every_kind_and_finite() -> None:
-    given_faults = examples(strategies.faults(), 200)
+    given_faults = examples(strategies.faults(), 500)
     assert {type(fault) for fault in given_faults} == set(faults.Fault.__subclasses__())
     assert all(fault.times is not None for fault in given_faults)
     assert len({fault.on for fault in given_faults}) == len(OPERATIONS) + 1

@@ -16,12 +16,15 @@ from handinger_async.transports.memory import MemoryTransport
 
 from .service import ok
 
-#: The public methods of the resources, each with the operation whose class its code names.
+#: Methods made of several operations.
+COMPOSED = {"Tasks.run", "Tasks.wait", "Webhooks.executions", "Workers.run", "Workers.wait"}
+
+#: The other public methods of the resources, each with the operation whose class its code names.
 METHODS: list[tuple[Any, type[operations.Operation[Any]]]] = [
     (method, next(cls for cls in operations.OPERATIONS if cls.__name__ in inspect.unwrap(method).__code__.co_names))
     for resource in map(vars(resources).__getitem__, resources.__all__)
     for name, method in inspect.getmembers(resource, inspect.isfunction)
-    if not name.startswith("_")
+    if not name.startswith("_") and method.__qualname__ not in COMPOSED
 ]
 
 

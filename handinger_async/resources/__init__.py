@@ -1,0 +1,8 @@
+"""The typed methods of a session. Each creates an operation and sends it through the session."""
+
+from .schedules import Schedules
+from .tasks import Tasks
+from .webhooks import Webhooks
+from .workers import Workers
+
+__all__ = ["Schedules", "Tasks", "Webhooks", "Workers"]

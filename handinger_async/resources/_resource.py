@@ -1,0 +1,74 @@
+"""The base of the resources: the part of a session that they need, and decorators of their methods."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property, wraps
+from types import CoroutineType
+from typing import Any, Protocol, TypeVar, get_type_hints, overload
+
+from ..operations import Operation
+from ..schema import make_schema
+from ..streams import EventStream, FileDownload
+
+__all__ = ["Sender", "coroutine_function", "resource", "to_schema"]
+
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class resource(cached_property[R]):  # noqa: N801 - as cached_property
+    """A cached property. On the class it is the type of its value, where ``mock.create_autospec`` finds the methods."""
+
+    @overload  # type: ignore[override]
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> type[R]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> R: ...
+
+    def __get__(  # pyright: ignore[reportIncompatibleMethodOverride] - without an instance, the base returns itself
+        self, instance: object, owner: type[Any] | None = None
+    ) -> type[R] | R:
+        if instance is None:
+            return get_type_hints(self.func)["return"]  # type: ignore[no-any-return]
+        return super().__get__(instance, owner)
+
+
+def coroutine_function(method: F) -> F:
+    """Name the coroutines of a method after it, for the warning about a forgotten ``await``.
+
+    Mark it as a coroutine function, for decorators that retry. Python 3.11 has no such mark for a function that checks
+    its arguments at once.
+    """
+
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        if isinstance(result, CoroutineType):
+            result.__name__, result.__qualname__ = method.__name__, method.__qualname__
+        return result
+
+    mark: Any = getattr(inspect, "markcoroutinefunction", lambda function: function)
+    return mark(call)  # type: ignore[no-any-return]
+
+
+class Sender(Protocol):
+    """The part of `Session` that resources need."""
+
+    def send(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
+        """Send an operation with a JSON response."""
+        ...
+
+    def stream(self, operation: Operation[Any], *, resume: bool = True, last_event_id: str = "") -> EventStream:
+        """Send an operation whose response is a stream of events."""
+        ...
+
+    def download(self, operation: Operation[bytes]) -> FileDownload:
+        """Send an operation whose response is a file."""
+        ...
+
+
+def to_schema(output_schema: type[Any] | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the JSON Schema of an argument ``output_schema``."""
+    return None if output_schema is None else make_schema(output_schema)
