@@ -28,7 +28,7 @@ from ._operation import PATH_PARAMETER
 from ._query import to_query
 from .errors import APIError, APIResponseValidationError, shorten, status_error_class
 from .http import BINARY, EVENT_STREAM, JSON, Headers, Request, Response, is_ascii_identifier
-from .models import UNSET, Worker, WorkerTemplate
+from .models import UNSET, Webhook, Worker, WorkerTemplate
 from .operations import OPERATIONS, Operation
 from .resume import check_event_stream
 from .retry import parse_retry_after
@@ -122,7 +122,7 @@ def _decode_body(operation: Operation[Any], response: Response) -> Any:
         return response.body
     if operation.route.returns is str:
         return _decode_email(response)
-    document = _decode_json(response)
+    document = _decode_json(response, secret=operation.route.returns is Webhook)
     try:
         return structure(document, operation.route.returns)
     except APIResponseValidationError:
@@ -143,14 +143,17 @@ def _is_template(document: Any) -> bool:
     return True
 
 
-def _decode_json(response: Response) -> Any:
+def _decode_json(response: Response, *, secret: bool = False) -> Any:
+    """Parse a body; a ``secret`` one is not quoted."""
     if not response.body.strip():
         raise APIResponseValidationError("the body is empty instead of JSON")
     try:
         return loads(response.body)
     except ValueError as error:
         media_type = response.media_type or "no content type"
-        reason = f"the body is not JSON ({shorten(str(error), 120)}; {shorten(media_type, 60)}): {quote_body(response)}"
+        reason = f"the body is not JSON ({shorten(str(error), 120)}; {shorten(media_type, 60)})"
+        if not secret:
+            reason += f": {quote_body(response)}"
     raise APIResponseValidationError(reason)
 
 

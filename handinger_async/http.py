@@ -36,7 +36,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _BREAKS = re.compile(r"[\r\n\0]")
 #: Characters that HTTP clients refuse to send in a header value: control characters but tab, and lone surrogates.
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-_SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
+_SENSITIVE = frozenset(
+    {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "x-handinger-token"}
+)
 #: CONNECT has another form of target and no response, and TRACE echoes the credentials.
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
@@ -66,8 +68,8 @@ class Headers(Mapping[str, str]):
     """Immutable header fields with case-insensitive names.
 
     Fields of one name are joined by ``", "`` (RFC 9110, section 5.3). ``a | b`` has the fields of both; ``b`` wins
-    where both have one. Credentials (Authorization, Cookie, Set-Cookie and the like) are `Secret`; pickles hold ``***``
-    in their place.
+    where both have one. Credentials (Authorization, Cookie, X-Handinger-Token and the like) are `Secret`; pickles hold
+    ``***`` in their place.
 
     Args:
         fields: A mapping or pairs of names and values.

@@ -54,7 +54,7 @@ class Scrubber:
 
     _DECODER = json.JSONDecoder(strict=False)
 
-    def __init__(self, names: Sequence[str], keys: Collection[str] = ()) -> None:
+    def __init__(self, names: Collection[str], keys: Collection[str] = ()) -> None:
         self._names = {_fold(name) for name in names}
         self._keys = sorted({key for key in keys if len(key) >= _SHORTEST_KEY}, key=len, reverse=True)
         patterns = ["".join(map(spellings, key)) for key in self._keys]

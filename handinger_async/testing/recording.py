@@ -8,10 +8,10 @@
     async with Session(api_key="any", transport=ReplayTransport("weather.json")) as session:
         ...  # from then on, without it
 
-The file is JSON, for people to read and edit. The chunks of a body are kept as they arrived. The API key, cookies and
-the fields that you name are masked before anything is written: with ``***``, or with an empty value of the same type,
-so that the replayed response can still be decoded. Names are compared without case, hyphens, underscores and blanks. A
-key of less than 8 characters is masked as a credential alone: it may be a part of any word.
+The file is JSON, for people to read and edit. The chunks of a body are kept as they arrived. The API key, cookies,
+tokens of webhooks and the fields that you name are masked before anything is written: with ``***``, or with an empty
+value of the same type, so that the replayed response can still be decoded. Names are compared without case, hyphens,
+underscores and blanks. A key of less than 8 characters is masked as a credential alone: it may be a part of any word.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import base64
 import builtins
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,8 @@ __all__ = ["RecordingTransport", "ReplayMismatchError", "ReplayTransport"]
 
 #: The header fields that are compared; the others describe the client.
 _COMPARED_HEADERS = ("accept", "content-type", "last-event-id", "range", "if-none-match")
+#: The paths of a worker's webhook.
+_WEBHOOK = re.compile(r"/api/workers/[^/]+/webhook(/|\Z)")
 #: The levels of nesting of a body that is written as JSON: the encoder of an indented file is recursive.
 _DEEPEST = 100
 
@@ -74,7 +77,7 @@ class RecordingTransport:
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Send a request; see `Transport.open`."""
         self._keys |= _keys(request)
-        scrubber = Scrubber(self._names, self._keys)
+        scrubber = _scrubber(request, self._names, self._keys)
         exchange: dict[str, Any] = {"request": _describe(request, scrubber), "response": None}
         self._exchanges.append(exchange)
         try:
@@ -209,7 +212,7 @@ class ReplayTransport:
 
     async def _replay(self, request: Request) -> StreamingResponse:
         self._keys |= _keys(request)
-        sent = _describe(request, Scrubber(self._names, self._keys))
+        sent = _describe(request, _scrubber(request, self._names, self._keys))
         for place, exchange in enumerate(self._unused):
             if not _differences(exchange["request"], sent):
                 del self._unused[place]
@@ -336,6 +339,11 @@ def _from_json(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode()
     return dumps(value["json"]) if "json" in value else base64.b64decode(value["base64"])
+
+
+def _scrubber(request: Request, names: Collection[str], keys: Collection[str]) -> Scrubber:
+    """Return the scrubber of an exchange. The ``token`` of a webhook is a secret that no name was given for."""
+    return Scrubber([*names, "token"] if _WEBHOOK.match(request.path) else names, keys)
 
 
 def _keys(request: Request) -> set[str]:
