@@ -102,7 +102,7 @@ def decode(document: Any, output_schema: Any, *, path: str = "$") -> Any:
             return output_schema.model_validate_json(dumps(document))
         return _decode_with_msgspec(document, output_schema)
     except RecursionError:
-        place, reason = path, "is nested too deeply"
+        place, reason = path, _reason("nested too deeply")
     except ValueError as error:
         if isinstance(error, ConfigurationError):
             raise
