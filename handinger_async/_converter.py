@@ -32,6 +32,7 @@ from ._json import dumps
 from ._structure import Hook, is_response_model, is_string_literal, make_structure_hook
 from .errors import APIResponseValidationError, shorten
 from .http import Request, Response
+from .models.uploads import Upload
 from .operations import Operation
 from .sse import ServerSentEvent
 
@@ -120,6 +121,10 @@ def _structure_tagged_factory(union: Any, converter: cattrs.Converter) -> Hook:
     return structure
 
 
+def _structure_upload(value: Any, _: Any) -> Upload:
+    return value if isinstance(value, Upload) else refuse("a file in multipart/form-data", value)
+
+
 def _renames(cls: type[Any], **overrides: Any) -> dict[str, Any]:
     return {
         field.name: overrides.get(field.name, override(rename=wire_name(cls, field.name)))
@@ -193,6 +198,8 @@ def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
     converter.register_structure_hook(int, structure_int)
     converter.register_structure_hook(float, structure_float)
     converter.register_structure_hook(datetime, structure_instant)
+    converter.register_structure_hook(Upload, _structure_upload)
+    converter.register_unstructure_hook(Upload, lambda upload: upload)  # JSON has no files: the codec sends a form
     converter.register_structure_hook(datetime | str, structure_string)
     converter.register_structure_hook_factory(_is_unsettable, _structure_unsettable_factory)
     converter.register_unstructure_hook(datetime, datetime.isoformat)

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, quote, unquote
 import attrs
 
 from ._converter import structure, to_dict, to_json, unstructure, wire_name
+from ._forms import FILES_FIELD, decode_form, encode_form, is_form
 from ._hooks import describe
 from ._json import dumps, loads
 from ._operation import PATH_PARAMETER
@@ -71,19 +72,29 @@ def _has_body(cls: type[Operation[Any]]) -> bool:
     return bool(cls.body_fields())
 
 
-def encode_request(operation: Operation[Any]) -> Request:
+def encode_request(operation: Operation[Any], *, boundary: str | None = None) -> Request:
     """Encode an operation as a request.
+
+    Files are not read, but asked for their sizes. They are read when the request is sent.
 
     Args:
         operation: The operation.
+        boundary: The separator of the parts if there are files; None for a random one.
 
     Returns:
-        The request, without host and credentials: `handinger_async.http.Endpoint` adds them.
+        The request, without host and credentials: `handinger_async.http.Endpoint` adds them. With files, its body is a
+        `handinger_async.http.MultipartBody`.
+
+    Raises:
+        OSError: A file does not exist any more.
     """
     route, accept = operation.route, operation.accept
     target = _path(operation)
     fields = unstructure(operation)
     if _has_body(type(operation)):
+        if files := fields.pop(FILES_FIELD, None):
+            form = encode_form(fields, files, boundary)
+            return Request(route.method, target, _HEADERS[accept] | {"Content-Type": form.content_type}, form)
         return Request(route.method, target, _JSON_HEADERS[accept], dumps(fields))
     if query := to_query(fields) if fields else "":
         target = f"{target}?{query}"
@@ -291,7 +302,10 @@ def decode_request(request: Request) -> Operation[Any]:
     if not matches:
         raise LookupError(f"there is no {shorten(request.method)} {shorten(path)}")
     first = next(iter(matches))
-    document = loads(request.body) if _has_body(first) else {} if first.route.has_body else _decode_query(first, query)
+    if first.route.has_body:
+        document = _decode_document(first, request) if _has_body(first) else {}
+    else:
+        document = _from_texts(first, dict(parse_qsl(query, keep_blank_values=True)))
     if not isinstance(document, dict):
         raise ValueError("$ must be an object")
     # Two operations may share a route, as CreateWorker and CreateWorkerTemplate do: their required fields tell.
@@ -329,13 +343,24 @@ def _required_fields(cls: type[Operation[Any]]) -> set[str]:
     return {wire_name(cls, name) for name in cls.body_fields() if fields[name].default is attrs.NOTHING}
 
 
-def _decode_query(cls: Any, query: str) -> dict[str, Any]:
+def _decode_document(cls: Any, request: Request) -> Any:
+    """Return the JSON of a body, or a form as JSON has it, with its files."""
+    if is_form(request):
+        fields, files = decode_form(request)
+        if files and FILES_FIELD not in attrs.fields_dict(cls):
+            raise ValueError(f"{cls.route.method} {cls.route.path} takes no files")
+        return _from_texts(cls, fields) | ({FILES_FIELD: files} if files else {})
+    return loads(request.read_body())
+
+
+def _from_texts(cls: Any, texts: dict[str, str]) -> dict[str, Any]:
+    """Return the fields of a query or a form as JSON has them."""
     types = {wire_name(cls, field.name): field.type for field in attrs.fields(cls)}
-    return {name: _from_query(value, types.get(name)) for name, value in parse_qsl(query, keep_blank_values=True)}
+    return {name: _from_text(text, types.get(name)) for name, text in texts.items()}
 
 
-def _from_query(text: str, tp: Any) -> Any:
-    """Return the value of a query parameter as JSON has it, by the type of its field."""
+def _from_text(text: str, tp: Any) -> Any:
+    """Return a value of a query or a form as JSON has it, by the type of its field."""
     members = get_args(tp) or (tp,)
     if bool in members:
         return {"true": True, "false": False}.get(text, text)

@@ -16,12 +16,13 @@ import attrs
 from yarl import URL
 
 from ._checks import DEFAULT_BASE_URL, check_base_url, key_problem
+from ._multipart import MultipartBody, Part
 from .errors import ConfigurationError, quoted, shorten
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
-__all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "Request", "Response", "Secret"]
+__all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "MultipartBody", "Part", "Request", "Response", "Secret"]
 
 T = TypeVar("T")
 
@@ -217,18 +218,22 @@ class Request:
         method: ``"GET"``, ``"POST"``, …
         target: Path and query, percent-encoded: ``"/api/workers/w1?stream=true"``.
         headers: The header fields.
-        body: The body; empty for none.
+        body: The body, or a `MultipartBody` that is read while it is sent; empty for none.
     """
 
     method: str
     target: str
     headers: Headers = attrs.field(factory=Headers, converter=to_headers)
-    body: bytes = attrs.field(default=b"", repr=False)
+    body: bytes | MultipartBody = attrs.field(default=b"", repr=False)
 
     @property
     def path(self) -> str:
         """The target without its query."""
         return self.target.partition("?")[0]
+
+    def read_body(self) -> bytes:
+        """Return the whole body. A `MultipartBody` reads its files, which may block; see `MultipartBody.chunks`."""
+        return self.body.read() if isinstance(self.body, MultipartBody) else self.body
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ from .models import (
     TaskTurnList,
     TaskWithTurns,
     Unset,
+    Upload,
     Visibility,
     Webhook,
     WebhookExecutionList,
@@ -30,11 +31,13 @@ from .models import (
     Worker,
     WorkerSchedule,
     WorkerTemplate,
+    to_uploads,
     to_when,
 )
 from .models._checks import (
     check_count,
     check_flag,
+    check_form,
     check_optional_id,
     check_optional_object,
     check_optional_text,
@@ -281,6 +284,11 @@ class CreateTask(Operation[Worker]):
         task_id: The id of the task to continue, or a new id; None to let the service choose one.
         budget: The cost limit; None for the service's default.
         stream: Request a stream of events instead of the worker.
+        files: Files for the worker: paths, ``(name, bytes)``, or binary files that stay open until they are sent. They
+            become a tuple of `handinger_async.models.Upload`.
+
+    Raises:
+        OSError: A file does not exist, or cannot be opened.
     """
 
     route = Route("POST", "/api/tasks", Worker, blocking=True)
@@ -290,6 +298,7 @@ class CreateTask(Operation[Worker]):
     task_id: str | None = attrs.field(default=None, validator=check_optional_id)
     budget: Budget | None = attrs.field(default=None, validator=check_optional_text)
     stream: bool = attrs.field(default=False, validator=check_flag)
+    files: tuple[Upload, ...] = attrs.field(default=(), converter=to_uploads, validator=check_form)
 
 
 @frozen_model

@@ -11,10 +11,11 @@ from urllib.parse import unquote_plus
 import attrs
 
 from .._checks import is_number
+from .._forms import replace_fields
 from .._json import dumps, loads
 from .._query import check_names, join_queries, to_query
 from ..errors import ConfigurationError, quoted, shorten
-from ..http import Headers, Request, hide, is_sendable
+from ..http import Headers, MultipartBody, Request, hide, is_sendable
 from ..retry import RetryPolicy
 
 __all__ = ["Options", "Timeouts", "encode_json", "hide_credentials"]
@@ -126,7 +127,8 @@ class Options:
         """Return ``request`` with these headers, query and body fields.
 
         Raises:
-            ConfigurationError: There are body fields, but the body of the request is not a JSON object.
+            ConfigurationError: There are body fields, but the body of the request is neither a JSON object nor a form,
+                or the form cannot carry one of them: null, a list or an object.
         """
         if not (self.headers or self.query or self.body):
             return request
@@ -137,15 +139,20 @@ class Options:
             merged = join_queries(*kept, *self.query.values())
             target = f"{path}?{merged}" if merged else path
         if self.body:
-            try:
-                fields = loads(body)
-            except ValueError:
-                fields = None
-            if not isinstance(fields, dict):
-                call = f"{request.method} {shorten(request.path)}"
-                raise ConfigurationError(f"body fields cannot be added to {call}: its body is not a JSON object")
-            body = encode_json(fields | dict(self.body), "body")
+            body = self._add_fields(request)
         return Request(request.method, target, request.headers | self.headers, body)
+
+    def _add_fields(self, request: Request) -> bytes | MultipartBody:
+        if isinstance(request.body, MultipartBody):
+            return replace_fields(request.body, self.body)
+        try:
+            fields = loads(request.body)
+        except ValueError:
+            fields = None
+        if not isinstance(fields, dict):
+            call = f"{request.method} {shorten(request.path)}"
+            raise ConfigurationError(f"body fields cannot be added to {call}: its body is not a JSON object")
+        return encode_json(fields | dict(self.body), "body")
 
     def replaces(self, name: str) -> bool:
         """Return True if the header field of this name, in lower case, is given here or left out."""

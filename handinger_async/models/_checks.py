@@ -1,5 +1,6 @@
 """attrs validators for arguments. Each raises `ConfigurationError` before anything is sent."""
 
+import re
 from typing import Any, NoReturn, TypeAlias
 
 import attrs
@@ -12,12 +13,15 @@ __all__ = [
     "Field",
     "check_count",
     "check_flag",
+    "check_form",
     "check_int",
     "check_optional_id",
     "check_optional_object",
     "check_optional_text",
     "check_text",
 ]
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 Field: TypeAlias = "attrs.Attribute[Any]"
 
@@ -77,3 +81,13 @@ def check_flag(owner: object, field: Field, value: object) -> None:
     """Accept True or False."""
     if not isinstance(value, bool):
         _refuse(field, "True or False", value)
+
+
+def check_form(owner: Any, field: Field, files: object) -> None:
+    """Accept no files, or texts beside them that a form can carry: UTF-8, where JSON has an escape for surrogates."""
+    for other in attrs.fields(type(owner)) if files else ():
+        text = getattr(owner, other.name)
+        if isinstance(text, str) and _SURROGATE.search(text):
+            raise ConfigurationError(
+                f"{other.name} contains a lone surrogate, which cannot be sent beside {field.name}"
+            )

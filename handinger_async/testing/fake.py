@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from .._forms import is_form
 from .._json import loads
 from ..codec import accepts_events, decode_request, encode_response, to_json
 from ..errors import ConfigurationError, shorten
@@ -205,7 +206,7 @@ class FakeHandinger:
         except ValueError as error:
             if request.method not in ("POST", "PUT", "PATCH"):
                 raise ServiceError(400, "bad_request", str(error)) from None
-            if not _is_json(request.body):
+            if not is_form(request) and not _is_json(request.read_body()):
                 raise ServiceError(400, "malformed_json", f"The body is not JSON: {shorten(str(error), 120)}") from None
             raise ServiceError(422, "validation_error", str(error)) from None
         if not getattr(operation, "input", "x").strip():

@@ -256,7 +256,7 @@ async def _wait() -> NoReturn:
 
 
 def _describe(request: Request, scrubber: Scrubber) -> dict[str, Any]:
-    body = b"".join(scrubber.chunks([request.body]))
+    body = b"".join(scrubber.chunks([request.read_body()]))
     return {
         "method": request.method,
         "target": scrubber.target(request.target),

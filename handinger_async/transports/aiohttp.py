@@ -121,7 +121,7 @@ class AiohttpTransport:
                 url,
                 headers=fields,
                 skip_auto_headers=_absent_defaults(request.method, headers),
-                data=BytesIO(request.body) if request.body else None,  # aiohttp warns about large bytes
+                data=BytesIO(request.read_body()) if request.body else None,  # aiohttp warns about large bytes
                 allow_redirects=False,
                 auto_decompress=False,  # aiohttp does not detect truncated gzip bodies
                 raise_for_status=False,

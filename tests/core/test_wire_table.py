@@ -42,6 +42,8 @@ GET_EVENTS = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
 GET_BYTES = {"Accept": "application/octet-stream"}
 POST_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 POST_EVENTS = {"Accept": "text/event-stream", "Cache-Control": "no-cache", "Content-Type": "application/json"}
+POST_FORM = {"Accept": "application/json", "Content-Type": "multipart/form-data; boundary=b0undary"}
+POST_FORM_EVENTS = GET_EVENTS | {"Content-Type": "multipart/form-data; boundary=b0undary"}
 
 #: An id whose characters would change the URL, and the same as a percent-encoded path segment.
 ODD, ENCODED = "a/é ?#%2F", "a%2F%C3%A9%20%3F%23%252F"
@@ -198,6 +200,30 @@ ROWS = [
         POST_EVENTS,
         b'{"input":"x","workerId":"w","taskId":"t","budget":"low","stream":true}',
     ),
+    Row(
+        CreateTask("où\n", files=[("a.txt", b"one\r\n")]),
+        "POST",
+        "/api/tasks",
+        POST_FORM,
+        b'--b0undary\r\nContent-Disposition: form-data; name="input"\r\n\r\no\xc3\xb9\n\r\n'
+        b'--b0undary\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n'
+        b"Content-Type: text/plain\r\n\r\none\r\n\r\n--b0undary--\r\n",
+    ),
+    Row(
+        CreateTask("x", "w", "t", "low", stream=True, files=[('"é\r\n%', b"\x00"), ("b.png", b"")]),
+        "POST",
+        "/api/tasks",
+        POST_FORM_EVENTS,
+        b'--b0undary\r\nContent-Disposition: form-data; name="input"\r\n\r\nx\r\n'
+        b'--b0undary\r\nContent-Disposition: form-data; name="workerId"\r\n\r\nw\r\n'
+        b'--b0undary\r\nContent-Disposition: form-data; name="taskId"\r\n\r\nt\r\n'
+        b'--b0undary\r\nContent-Disposition: form-data; name="budget"\r\n\r\nlow\r\n'
+        b'--b0undary\r\nContent-Disposition: form-data; name="stream"\r\n\r\ntrue\r\n'
+        b'--b0undary\r\nContent-Disposition: form-data; name="files[]"; filename="%22\xc3\xa9%0D%0A%"\r\n'
+        b"Content-Type: application/octet-stream\r\n\r\n\x00\r\n"
+        b'--b0undary\r\nContent-Disposition: form-data; name="files[]"; filename="b.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n\r\n--b0undary--\r\n",
+    ),
     # RetrieveTask, ListTaskTurns, DeleteTask
     Row(RetrieveTask(ODD), "GET", f"/api/tasks/{ENCODED}", GET_JSON),
     Row(ListTaskTurns(ODD), "GET", f"/api/tasks/{ENCODED}/turns", GET_JSON),
@@ -226,10 +252,10 @@ by_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{type(row.operat
 
 
 def check(row: Row) -> None:
-    request = encode_request(row.operation)
+    request = encode_request(row.operation, boundary="b0undary")
     assert (request.method, request.target) == (row.method, row.target)
     assert dict(request.headers) == row.headers
-    assert request.body == row.body
+    assert request.read_body() == row.body
 
 
 @by_row

@@ -175,7 +175,7 @@ async def transports(given: aiohttp.ClientSession) -> None:
         async with Session(api_key="key", transport=transport, observe=observe, max_body_size=1000) as session:
             await workers(session, flag=True)
     MemoryTransport(lambda request: Response(200))
-    MemoryTransport(lambda request: [request.body])
+    MemoryTransport(lambda request: [request.read_body()])
     await check_transport(lambda handler: MemoryTransport(handler), skip=["no_cookies_are_kept"])
     async with serve(FakeHandinger()) as url:
         Session(base_url=url)

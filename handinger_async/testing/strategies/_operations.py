@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from ... import operations as ops
+from ..._multipart import unescape
 from ...http import EVENT_STREAM
-from ...models import When, WorkerSchedule
+from ...models import Upload, When, WorkerSchedule
 from ...models._checks import check_count, check_optional_id
 from ...operations import Operation
 from ._models import model, schedules, union_members
@@ -34,12 +35,19 @@ def _segments(structure: str, excluded: str) -> SearchStrategy[str]:
 _IDS = _segments(_STRUCTURE, "")
 _PATHS = st.lists(_segments(_STRUCTURE[:-1], "/"), min_size=1, max_size=4).map("/".join)
 
+#: Names of files. A form does not tell an escape from the character that it stands for.
+_NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
+    lambda name: unescape(name) == name
+)
+_UPLOADS = st.lists(st.builds(Upload, _NAMES, st.binary()), max_size=3).map(tuple)
+
 #: Strategies for arguments, by the type of the field. Optional ones, ``Literal`` and classes of `When` are derived.
 _ARGUMENTS: dict[Any, SearchStrategy[Any]] = {
     str: st.text(),
     bool: st.booleans(),
     int: INTEGERS,
     datetime | str: st.text() | INSTANTS | st.datetimes(),
+    tuple[Upload, ...]: _UPLOADS,
     dict[str, Any]: st.dictionaries(st.text(), VALUES, max_size=3),
 }
 
