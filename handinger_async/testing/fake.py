@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+import inspect
+from collections import Counter
+from collections.abc import Awaitable, Collection
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import attrs
 
-from .._forms import is_form
-from .._json import loads
-from ..codec import accepts_events, decode_request, encode_response, to_json
+from ..codec import accepts_events
 from ..errors import ConfigurationError, shorten
-from ..http import DEFAULT_BASE_URL, EVENT_STREAM, Headers, Request, Response
-from ..models import ScheduleCancelResponse, ScheduleListResponse, Worker
-from ..operations import (
-    CancelSchedule,
-    ContinueWorker,
-    CreateSchedule,
-    CreateWorker,
-    ListSchedules,
-    Operation,
-    RetrieveWorker,
-    RetrieveWorkerEmail,
-    RetrieveWorkerFile,
-    StreamWorkerUpdates,
-)
+from ..http import DEFAULT_BASE_URL, Request, Response
+from ..models import TaskWithTurns, Worker
+from ..operations import Operation, RetrieveWorkerFile
 from ..session import Session
-from ..sse import ServerSentEvent, encode_event
 from ..transports.memory import MemoryTransport, StreamingResponse
 from ._service.clock import Clock, Ids
 from ._service.errors import ServiceError
-from ._service.files import serve_file
-from ._service.schedules import KnownSchedule, plan
-from ._service.state import WorkerState
-from ._service.usage import BUDGETS
+from ._service.handlers import HANDLERS
+from ._service.requests import APIS, Api, is_newer, read
+from ._service.service import Call, Service
+from ._service.webhooks import Deliver
+from ._service.workers import Context, WorkerState
 from .faults import KEPT, Fault, FaultyHandler
 from .scripts import Matcher, Script, Step, improvise
 
@@ -53,24 +42,36 @@ class FakeHandinger:
         async with FakeHandinger().session() as session:
             worker = await session.workers.create(input="What's the weather today in Barcelona?")
 
-    Workers go from pending through running to completed within one to two seconds. They produce made-up text, or the
+    Runs go from pending through running to completed within one to two seconds. They produce made-up text, or the
     steps of a `script`. Time is the event loop's, ids derive from the seed: the same calls give the same responses, and
     in a loop of `handinger_async.testing.virtual_time` hours pass immediately.
 
     A stream begins with the stored updates (those after ``Last-Event-ID``, if that is given), goes on with live ones,
-    and ends when the worker has completed. Schedules run when they are due; a recurring one skips a run while its
-    worker is still running. A request whose ``Idempotency-Key`` was seen before is not performed again.
+    and ends when the run has completed. Schedules run when they are due; a recurring one skips a run while its worker
+    is still running. An operation of the older generation whose ``Idempotency-Key`` was seen before is not performed
+    again.
+
+    The response to `CreateTask` comes when the run is over. The run is the service's: it goes on when the request is
+    cancelled. A worker with an output schema makes up an object that fits it, if no script gives one.
 
     Args:
         seed: Determines ids and delays.
-        api_keys: The keys that authenticate; None for any.
+        api_keys: The keys that authenticate; None for any. Each key is another user.
         start: The instant of the first request on the service's clock; aware of its time zone.
-        lenient: Accept ids that nobody has made. That of a worker names one that is made on the spot, that of a
-            schedule one that can be cancelled.
+        lenient: Accept ids that nobody has made. That of a worker or a task names one that is made on the spot, that of
+            a schedule one that can be cancelled.
         json_streams: Respond to ``stream: true`` with JSON, unless the request has ``Accept: text/event-stream``.
+        api: The operations to perform. ``"seed"``: those of the older generation. ``"today"``: those of the newer one;
+            creating a worker starts no run. ``"both"``: all; each operation, and each worker by the way it was made,
+            has the form of its own generation.
+        turns: Send the turns of a task with the task. The latest services list them separately.
+        deliver: Receives the requests to webhooks: a handler as for `MemoryTransport`, which may also return None for
+            status 204; `handinger_async.testing.post_to_loopback` sends them to servers of this machine. Without it,
+            deliveries fail. Their log shows each.
 
     Attributes:
         requests: The requests received, in order; of more than 10,000, the last ones.
+        runs: The number of runs started with each instruction.
     """
 
     def __init__(
@@ -81,27 +82,41 @@ class FakeHandinger:
         start: datetime = START,
         lenient: bool = False,
         json_streams: bool = False,
+        api: Api = "both",
+        turns: bool = True,
+        deliver: Deliver | None = None,
     ) -> None:
         if isinstance(api_keys, str):
             raise ConfigurationError("api_keys must be a collection of keys, not one string")
+        if api not in APIS:
+            raise ConfigurationError(f"api must be one of {', '.join(APIS)}, not {shorten(repr(api), 40)}")
         self.requests: list[Request] = []
+        self.runs: Counter[str] = Counter()
+        self._api = api
         self._api_keys = None if api_keys is None else frozenset(api_keys)
-        self._lenient = lenient
         self._json_streams = json_streams
         self._clock = Clock(start)
         self._random = Random(seed)  # noqa: S311 - deterministic on purpose
-        self._ids = Ids(self._random)
         self._request_ids = Ids(Random(seed))  # noqa: S311 - separate, so that a retried request changes no other id
-        self._workers: dict[str, WorkerState] = {}
+        short_ids = Ids(Random(seed))  # noqa: S311
+        context = Context(clock=self._clock, ids=Ids(self._random), short_ids=short_ids, direct=self._direct)
+        self._service = Service(api, context, lenient=lenient, turns=turns, deliver=deliver)
         self._scripts: list[Script] = []
-        self._performed: dict[str, tuple[Request, Any]] = {}
 
     # For tests ########################################################################################################
 
     @property
     def workers(self) -> dict[str, Worker]:
-        """All workers in their current state, by id, in the order of their creation."""
-        return {state.id: state.current(DEFAULT_BASE_URL) for state in self._workers.values()}
+        """All workers in their current state, by id, in the order of their creation. Deleted ones are left out."""
+        workers = self._service.workers.values()
+        return {worker.id: self._service.worker_now(worker) for worker in workers if not worker.deleted}
+
+    @property
+    def tasks(self) -> dict[str, TaskWithTurns]:
+        """All tasks in their current state, by id, in the order of their creation."""
+        for worker in self._service.workers.values():
+            worker.advance()
+        return {task.id: self._service.task_now(task) for task in self._service.context.tasks.values()}
 
     def script(self, *steps: Step | str, match: Matcher = None, times: int | None = None) -> None:
         """Set the steps of matching runs.
@@ -146,195 +161,83 @@ class FakeHandinger:
         """
         operation = RetrieveWorkerFile(file_path=path, worker_id=worker_id)
         try:
-            state = self._find(operation.worker_id)
+            state = self._service.worker(operation.worker_id, None)
         except ServiceError:
             raise ConfigurationError(f"there is no worker {shorten(worker_id)!r} to publish a file of") from None
-        state.publish(path, data, at=self._clock.now(), media_type=media_type)
+        state.files.publish(path, data, at=self._clock.now(), media_type=media_type)
 
     # The service ######################################################################################################
 
-    def __call__(self, request: Request) -> Response | StreamingResponse:
-        """Respond to a request.
+    def __call__(self, request: Request) -> Response | StreamingResponse | Awaitable[Response | StreamingResponse]:
+        """Respond to a request. What it starts, it has started when this returns.
 
         Args:
             request: The request.
 
         Returns:
-            The response; a `StreamingResponse` for a stream of events. While hundreds of scheduled runs are overdue,
-            it is an awaitable of the response, so that the event loop is not blocked.
+            The response; a `StreamingResponse` for a stream of events. For `CreateTask`, and while hundreds of
+            scheduled runs are overdue, it is an awaitable of the response.
         """
         self.requests.append(request)
         del self.requests[:-KEPT]
         self._clock.now()  # the first reading starts the clock
         try:
-            self._authenticate(request)
-            operation = self._read(request)
+            call = Call(request, self._authenticate(request))
+            operation = read(request, self._api)
         except ServiceError as error:
-            return self._label(error.response)
-        state = self._workers.get(getattr(operation, "worker_id", ""))
+            return self._refuse(error, request)
+        if self._json_streams and getattr(operation, "stream", None) and not accepts_events(request):
+            operation = attrs.evolve(operation, stream=False)  # type: ignore[misc]
+        state = self._service.worker_of(operation)
         if state is not None and not state.start_due():
-            return self._catch_up(state, operation, request)  # type: ignore[return-value]
-        return self._respond(operation, request)
+            return self._catch_up(state, operation, call)
+        return self._respond(operation, call)
 
     async def _catch_up(
-        self, state: WorkerState, operation: Operation[Any], request: Request
+        self, state: WorkerState, operation: Operation[Any], call: Call
     ) -> Response | StreamingResponse:
         await state.catch_up()
-        return self._respond(operation, request)
+        response = self._respond(operation, call)
+        return await response if inspect.isawaitable(response) else response
 
-    def _respond(self, operation: Operation[Any], request: Request) -> Response | StreamingResponse:
+    def _respond(
+        self, operation: Operation[Any], call: Call
+    ) -> Response | StreamingResponse | Awaitable[Response | StreamingResponse]:
+        handler = HANDLERS.get(type(operation))
         try:
-            return self._label(self._perform(operation, request))
+            if handler is None:
+                name = type(operation).__name__
+                message = f"FakeHandinger has no handler for {name}: add one to a module of testing/_service/handlers"
+                raise ServiceError(501, "not_implemented", message)
+            response = handler(self._service, operation, call)
         except ServiceError as error:
-            return self._label(error.response)
+            return self._refuse(error, call.request)
+        state = self._service.worker_of(operation)
+        if state is not None:
+            self._service.deliveries.start(state)
+        return self._label_later(response) if inspect.isawaitable(response) else self._label(response)
+
+    def _refuse(self, error: ServiceError, request: Request) -> Response | StreamingResponse:
+        return self._label(error.response(plain=is_newer(request, self._api)))
 
     def _label(self, response: Response | StreamingResponse) -> Response | StreamingResponse:
         return attrs.evolve(response, headers=response.headers | {"X-Request-Id": self._request_ids.new("req")})
 
-    def _authenticate(self, request: Request) -> None:
+    async def _label_later(self, response: Awaitable[Response]) -> Response | StreamingResponse:
+        return self._label(await response)
+
+    def _authenticate(self, request: Request) -> str:
+        """Return the id of the user."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key or (self._api_keys is not None and key not in self._api_keys):
             message = "The API key is missing or unknown."
             raise ServiceError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
-
-    def _read(self, request: Request) -> Operation[Any]:
-        """Return the operation of a request, with its arguments checked."""
-        try:
-            operation = decode_request(request)
-        except LookupError as error:
-            raise ServiceError(404, "not_found", str(error.args[0])) from None
-        except ValueError as error:
-            if request.method not in ("POST", "PUT", "PATCH"):
-                raise ServiceError(400, "bad_request", str(error)) from None
-            if not is_form(request) and not _is_json(request.read_body()):
-                raise ServiceError(400, "malformed_json", f"The body is not JSON: {shorten(str(error), 120)}") from None
-            raise ServiceError(422, "validation_error", str(error)) from None
-        if not getattr(operation, "input", "x").strip():
-            raise ServiceError(422, "validation_error", "input is empty")
-        budget = getattr(operation, "budget", None)
-        if budget is not None and budget not in BUDGETS:
-            message = f"budget must be one of {', '.join(BUDGETS)}, not {shorten(repr(budget), 80)}"
-            raise ServiceError(422, "validation_error", message)
-        if self._json_streams and getattr(operation, "stream", None) and not accepts_events(request):
-            operation = attrs.evolve(operation, stream=False)  # type: ignore[misc]
-        return operation
-
-    def _perform(self, operation: Operation[Any], request: Request) -> Response | StreamingResponse:
-        match operation:
-            case CreateWorker():
-                state, _ = self._once(request, lambda: self._create(operation))
-                return self._worker(operation, state, 0, request)
-            case RetrieveWorker() | StreamWorkerUpdates():
-                state = self._find(operation.worker_id)
-                return self._worker(operation, state, _resume_at(request, len(state.updates)), request)
-            case ContinueWorker():
-                self._find(operation.worker_id)
-                state, place = self._once(request, lambda: self._continue(operation))
-                return self._worker(operation, state, place, request)
-            case RetrieveWorkerEmail():
-                state = self._find(operation.worker_id)
-                return encode_response(operation, f"{state.id.lower()}@workers.handinger.example")
-            case RetrieveWorkerFile():
-                return self._file(operation, request)
-            case ListSchedules():
-                state = self._find(operation.worker_id)
-                state.advance()
-                schedules = [planned.schedule for planned in state.schedules.values()]
-                return encode_response(operation, ScheduleListResponse(schedules=[*schedules], worker_id=state.id))
-            case CreateSchedule():
-                return encode_response(operation, self._once(request, lambda: self._schedule(operation)))
-            case CancelSchedule():
-                return encode_response(operation, self._once(request, lambda: self._cancel(operation)))
-        name = type(operation).__name__
-        raise ServiceError(
-            501, "not_implemented", f"FakeHandinger has no case for {name}: add one to _perform in testing/fake.py"
-        )
-
-    def _once(self, request: Request, effect: Callable[[], Any]) -> Any:
-        """Return the result of ``effect``; for an idempotency key seen before, the result of the first time."""
-        key = request.headers.get("idempotency-key")
-        if key is None:
-            return effect()
-        if key not in self._performed:
-            self._performed[key] = request, effect()
-        before, result = self._performed[key]
-        if (before.target, before.body) != (request.target, request.body):
-            raise ServiceError(422, "idempotency_key_reused", "The Idempotency-Key was used for another request.")
-        return result
-
-    def _find(self, worker_id: str) -> WorkerState:
-        if worker_id not in self._workers:
-            if not self._lenient:
-                raise ServiceError(404, "not_found", f"There is no worker {shorten(worker_id, 120)}.")
-            self._add(worker_id).run("Made on the spot.", None, due=self._clock.now())
-        return self._workers[worker_id]
-
-    def _add(self, worker_id: str) -> WorkerState:
-        state = self._workers[worker_id] = WorkerState(worker_id, self._clock, self._ids, self._direct)
-        return state
-
-    def _create(self, operation: CreateWorker) -> tuple[WorkerState, int]:
-        state = self._add(self._ids.new("t_org_123_w"))
-        return state, state.run(operation.input, operation.budget, due=self._clock.now())
-
-    def _continue(self, operation: ContinueWorker) -> tuple[WorkerState, int]:
-        state = self._workers[operation.worker_id]
-        return state, state.run(operation.input, operation.budget, due=state.advance())
-
-    def _cancel(self, operation: CancelSchedule) -> ScheduleCancelResponse:
-        state = self._find(operation.worker_id)
-        state.advance()
-        if state.schedules.pop(operation.schedule_id, None) is None and not self._lenient:
-            raise ServiceError(404, "not_found", f"There is no schedule {shorten(operation.schedule_id, 120)}.")
-        return ScheduleCancelResponse(cancelled=True)
+        return self._service.user(key)
 
     def _direct(self, text: str) -> tuple[tuple[Step, ...], bool]:
         """Return the steps of a run with this instruction, and True if they are made up."""
+        self.runs[text] += 1
         for script in self._scripts:
             if script.take(text):
                 return script.steps, False
         return improvise(text, self._random), True
-
-    def _worker(
-        self, operation: Operation[Any], state: WorkerState, place: int, request: Request
-    ) -> Response | StreamingResponse:
-        """Return the worker, or the stream of its updates from index ``place`` on."""
-        base_url = f"http://{request.headers['host']}" if "host" in request.headers else DEFAULT_BASE_URL
-        if operation.accept != EVENT_STREAM:
-            return encode_response(operation, state.current(base_url))
-        headers = Headers({"Content-Type": EVENT_STREAM, "Cache-Control": "no-cache"})
-        return StreamingResponse(200, headers, _events(state, place, base_url))
-
-    def _file(self, operation: RetrieveWorkerFile, request: Request) -> Response:
-        state = self._find(operation.worker_id)
-        version = state.file(operation.file_path, state.advance())
-        if version is None:
-            raise ServiceError(404, "not_found", f"There is no file {shorten(operation.file_path, 120)}.")
-        return serve_file(version, request.headers)
-
-    def _schedule(self, operation: CreateSchedule) -> KnownSchedule:
-        state = self._find(operation.worker_id)
-        planned = plan(operation, self._ids.new("sch"), self._clock, state.advance())
-        state.schedules[planned.schedule.id] = planned
-        return planned.schedule
-
-
-async def _events(state: WorkerState, place: int, base_url: str) -> AsyncIterator[bytes]:
-    while (update := await state.wait_for(place)) is not None:
-        place += 1
-        data = to_json(state.show(update, base_url, at=update.at)) if update.data is None else update.data
-        yield encode_event(ServerSentEvent(data, id=str(place)))
-
-
-def _resume_at(request: Request, known: int) -> int:
-    """Return the index of the first update to stream: after the client's last event, if that is one of ours."""
-    last = request.headers.get("last-event-id", "")
-    return int(last) if last.isascii() and last.isdecimal() and int(last) <= known else 0
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        loads(body)
-    except ValueError:
-        return False
-    return True

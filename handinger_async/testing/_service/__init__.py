@@ -1,6 +1,10 @@
 """The inside of `FakeHandinger`. A module imports only modules below it.
 
-- `state`: workers and their timelines.
-- `schedules`, `files`, `usage`: the parts of a worker.
+- `handlers`: the responses to operations, in a module per noun.
+- `service`: the state that they share.
+- `requests`, `webhooks`: the operation of a request; deliveries.
+- `views`: workers, tasks and turns as the API shows them.
+- `workers`, `tasks`: workers, and the timelines of their tasks.
+- `schedules`, `files`, `usage`, `schemas`, `documents`: the parts of these.
 - `clock`, `errors`: the basis.
 """

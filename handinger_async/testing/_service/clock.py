@@ -56,6 +56,7 @@ class Ids:
     """
 
     _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    _URL_SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -63,3 +64,7 @@ class Ids:
     def new(self, prefix: str) -> str:
         """Return a new id that begins with ``prefix``."""
         return f"{prefix}_01{''.join(self._random.choices(self._CROCKFORD, k=24))}"
+
+    def new_short(self, prefix: str) -> str:
+        """Return a new id in the shorter format, in which the newer generation names workers, tasks and turns."""
+        return f"{prefix}_{''.join(self._random.choices(self._URL_SAFE, k=14))}"

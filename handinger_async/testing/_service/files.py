@@ -1,16 +1,22 @@
-"""Versions of a file, and the HTTP responses that serve them: complete, partial or not modified."""
+"""Files of a worker in all their versions, and the HTTP responses that serve them."""
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import mimetypes
 import re
 
 import attrs
 
-from ...http import Headers, Response
+from ...http import BINARY, Headers, Response
 from .errors import ServiceError
 
-__all__ = ["Version", "serve_file"]
+__all__ = ["Files", "Version", "serve_file"]
+
+#: Only the types that the standard library knows: the list of the operating system differs between machines.
+_MEDIA_TYPES = mimetypes.MimeTypes(filenames=())
+_MEDIA_TYPES.add_type("text/markdown", ".md")  # in the standard library since Python 3.14
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 
@@ -35,6 +41,34 @@ class Version:
     def etag(self) -> str:
         """A strong validator, equal for equal contents (RFC 9110, section 8.8.3)."""
         return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
+
+
+class Files:
+    """The space of a worker: the files that it published, and those that were sent to it."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, list[Version]] = {}
+
+    def publish(
+        self, path: str, data: bytes, *, at: float, media_type: str | None = None, made_up: bool = False
+    ) -> None:
+        """Add a file, or a new version of it, at the moment ``at``."""
+        version = Version(at, data, media_type or _MEDIA_TYPES.guess_type(path)[0] or BINARY, made_up)
+        bisect.insort(self._versions.setdefault(path, []), version, key=lambda version: version.at)
+
+    def version(self, path: str, at: float) -> Version | None:
+        """Return the version of a file that is current at a moment; None if there is none.
+
+        Versions that are made up never replace others.
+        """
+        versions = [version for version in self._versions.get(path, ()) if version.at <= at]
+        versions = [version for version in versions if not version.made_up] or versions
+        return versions[-1] if versions else None
+
+    def current(self, at: float) -> dict[str, Version]:
+        """Return all files that exist at a moment, by path, in alphabetical order."""
+        found = {path: self.version(path, at) for path in sorted(self._versions)}
+        return {path: version for path, version in found.items() if version is not None}
 
 
 def serve_file(version: Version, headers: Headers) -> Response:

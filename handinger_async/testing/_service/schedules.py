@@ -22,7 +22,7 @@ from ...models import (
 )
 from ...operations import CreateSchedule
 from .clock import Clock
-from .errors import ServiceError
+from .errors import ServiceError, invalid
 
 __all__ = ["KnownSchedule", "Planned", "plan"]
 
@@ -66,7 +66,7 @@ def plan(operation: CreateSchedule, schedule_id: str, clock: Clock, now: float) 
             "next_run_at": clock.instant(at),
         }
     except (OverflowError, ValueError) as error:
-        raise ServiceError(422, "validation_error", f"when: {error}") from None
+        raise invalid(f"when: {error}") from None
     schedule: KnownSchedule
     match operation.when:
         case ScheduledWhen():

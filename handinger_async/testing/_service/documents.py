@@ -1,0 +1,56 @@
+"""JSON of the newer generation: fields that are always there, null or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ..._json import dumps
+from ...codec import to_dict
+from ...http import JSON, Response
+from ...models import Task, Turn, Webhook, WebhookExecution, Worker, WorkerTemplate
+
+__all__ = ["document", "json_response", "to_text"]
+
+#: The fields that are null instead of absent.
+_NULLABLE: dict[Any, tuple[str, ...]] = {
+    Task: ("completedAt", "createdByUserId"),
+    Turn: ("completedAt", "structuredOutput"),
+    Webhook: ("token", "url"),
+    WebhookExecution: ("errorMessage", "responseStatus", "taskId", "taskTitle"),
+    Worker: ("created_at", "structured_output"),
+    WorkerTemplate: ("createdAt", "outputSchema", "updatedAt"),
+}
+
+
+def document(value: Any) -> dict[str, Any]:
+    """Return the JSON of a model, as the newer generation writes it."""
+    written: dict[str, Any] = to_dict(value)
+    written = dict.fromkeys(_NULLABLE.get(type(value), ())) | written
+    for field in attrs.fields(type(value)):
+        item = getattr(value, field.name)
+        if attrs.has(type(item)):
+            written[field.name] = document(item) if type(item) in _NULLABLE else written[field.name]
+        elif isinstance(item, list) and item and type(item[0]) in _NULLABLE:
+            written[field.name] = [document(member) for member in item]
+    return written
+
+
+def json_response(value: Any, *, newer: bool = True) -> Response:
+    """Return the response with a model or a dict.
+
+    Args:
+        value: The model; a dict is written as it is.
+        newer: Write null for the fields that the newer generation always sends.
+    """
+    return Response(200, {"Content-Type": JSON}, _encode(value, newer=newer))
+
+
+def to_text(value: Any, *, newer: bool) -> str:
+    """Return the text of the body of `json_response`."""
+    return _encode(value, newer=newer).decode()
+
+
+def _encode(value: Any, *, newer: bool) -> bytes:
+    return dumps(value if isinstance(value, dict) else document(value) if newer else to_dict(value))
