@@ -153,7 +153,7 @@ class _Writer:
         return {"type": "string"} if tp.tz is False else {"type": "string", "format": "date-time"}
 
     def _TimeType(self, tp: Any) -> Schema:  # noqa: N802
-        return {"type": "string"} | ({"format": "time"} if tp.tz else {"pattern": _TIME})
+        return {"type": "string"} | ({"pattern": _TIME} if tp.tz is False else {"format": "time"})
 
     def _ListType(self, tp: Any) -> Schema:  # noqa: N802
         items = self._schema(tp.item_type)

@@ -105,7 +105,8 @@ def test_recursive_class_refers_to_the_root() -> None:
         (Any, {}),
         (datetime, {"type": "string", "format": "date-time"}),
         (Annotated[datetime, msgspec.Meta(tz=False)], {"type": "string"}),
-        (Annotated[time, msgspec.Meta(tz=True)], {"type": "string", "format": "time"}),
+        (time, {"type": "string", "format": "time"}),
+        (Annotated[datetime, msgspec.Meta(tz=True)], {"type": "string", "format": "date-time"}),
         (
             Annotated[int, msgspec.Meta(gt=0, le=9, description="a digit")],
             {"type": "integer", "exclusiveMinimum": 0, "maximum": 9, "description": "a digit"},

@@ -1,7 +1,7 @@
 """Schemas of classes are valid Draft 7, and accept exactly what can be decoded into the class."""
 
 import copy
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -40,7 +40,7 @@ from .structured_outputs import (
 
 FORMATS = FormatChecker(formats=[])
 #: How msgspec and pydantic spell the values of these formats: other spellings are not generated.
-SPELLED = {"date-time": datetime, "date": date, "duration": timedelta, "uuid": UUID}
+SPELLED = {"date-time": datetime, "date": date, "duration": timedelta, "time": time, "uuid": UUID}
 for spelled, cls in SPELLED.items():
     FORMATS.checks(spelled, raises=msgspec.ValidationError)(
         lambda value, cls=cls: not isinstance(value, str) or bool(msgspec.convert(value, cls) or True)

@@ -162,5 +162,5 @@ def test_delivery_shows_no_body_and_pickles() -> None:
     assert repr(delivery) == f"WebhookDelivery(task_id='t', worker_id=None, {len(body)} bytes)"
     assert pickle.loads(pickle.dumps(delivery)) == copy.deepcopy(delivery) == WebhookDelivery(body)
     assert hash(delivery) == hash(WebhookDelivery(body))
-    with pytest.raises(ValueError, match="JSON|Expecting"):
+    with pytest.raises(ValueError, match=r"JSON|Expecting"):
         WebhookDelivery(b"<p>").json()
