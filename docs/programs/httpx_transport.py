@@ -10,9 +10,10 @@ import httpx
 from yarl import URL
 
 from handinger_async import APIConnectionError, APITimeoutError, Session
-from handinger_async.http import Headers, Request
+from handinger_async.http import Headers, MultipartBody, Request
 from handinger_async.transports import StreamedResponse
 from handinger_async.transports.decompression import ACCEPT_ENCODING, decode_body
+from handinger_async.transports.uploads import BodyReader
 
 #: What httpx cannot do: clauses of check_transport. If a server sends more than a
 #: response, in one segment with it, httpx takes the surplus for the next response.
@@ -40,12 +41,21 @@ class HttpxTransport:
         self, url: URL, request: Request, *, connect_timeout: float | None
     ) -> StreamedResponse:
         """Send a request and wait for the head of the response."""
+        body, framing, reader = request.body or None, {}, None
+        if isinstance(body, MultipartBody):
+            if body.length is not None:
+                framing = {"Content-Length": str(body.length)}
+            reader = BodyReader(body)
+            body = read(reader)
         outgoing = self._client.build_request(
             request.method,
             str(url),
             # httpx would refuse a value outside ASCII.
-            headers=[(n.encode(), v.encode()) for n, v in request.headers.items()],
-            content=request.body or None,
+            headers=[
+                (name.encode(), value.encode())
+                for name, value in (request.headers | framing).items()
+            ],
+            content=body,
             timeout=httpx.Timeout(None, connect=connect_timeout),
         )
         try:
@@ -61,11 +71,20 @@ class HttpxTransport:
             )
         except RuntimeError as error:  # the client is closed
             failure = APIConnectionError(str(error), request_sent=False)
+        finally:
+            if reader is not None:  # the server may not have taken all of it
+                reader.close()
         raise failure
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+async def read(reader: BodyReader) -> AsyncIterator[bytes]:
+    """Yield a body with files, as httpx sends it."""
+    while chunk := await reader.read():
+        yield chunk
 
 
 class HttpxResponse:

@@ -11,7 +11,7 @@ import attrs
 from yarl import URL
 
 from ..errors import APIConnectionError
-from ..http import Headers, Request, Response
+from ..http import Headers, MultipartBody, Request, Response
 from ..transports import StreamedResponse, Transport
 from ..transports.memory import Handler, HandlerResult, StreamingResponse
 from ._scripted import Script, ScriptedServer
@@ -72,7 +72,7 @@ class Setup:
         *,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
+        body: bytes | MultipartBody = b"",
         host: str | None = None,
         connect_timeout: float | None = HANG_GUARD,
     ) -> StreamedResponse:

@@ -51,6 +51,18 @@ class Connection:
             head += received
         return head
 
+    async def read(self) -> bytes:
+        """Return more of the body of the request.
+
+        Raises:
+            EOFError: The client has closed the connection.
+            OSError: The connection is lost.
+        """
+        received = await asyncio.get_running_loop().sock_recv(self._socket, 2**20)
+        if not received:
+            raise EOFError
+        return received
+
     async def send(self, data: bytes) -> None:
         """Send raw bytes."""
         await asyncio.get_running_loop().sock_sendall(self._socket, data)

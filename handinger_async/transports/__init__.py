@@ -56,6 +56,10 @@ class Transport(Protocol):
 
         If the call is cancelled, no connection is left open.
 
+        A `MultipartBody` is read while it is sent, in threads, since reading may block. It has a ``length``, for
+        Content-Length, or is sent in chunks. If the response comes early, or the call is cancelled, its chunks are
+        closed.
+
         Args:
             url: The absolute, percent-encoded URL, to be sent unchanged.
             request: The request. Its headers are complete, except those that describe the connection, and their values
@@ -69,6 +73,8 @@ class Transport(Protocol):
             APITimeoutError: No connection was established in time.
             APIConnectionError: No response arrived. ``request_sent`` is False only if the request cannot have reached
                 the server.
+            Exception: The chunks of a `MultipartBody` raised it, such as an OSError. It is raised unchanged, and the
+                connection is closed.
         """
         ...
 

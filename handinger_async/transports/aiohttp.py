@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from functools import lru_cache
-from io import BytesIO
 from ssl import SSLContext
 from threading import Lock
 
@@ -18,6 +17,7 @@ from . import StreamedResponse
 from ._aiohttp_errors import FAILURES, adapt_error, send_once
 from ._aiohttp_responses import adapt_response
 from ._aiohttp_sessions import DEFAULT_HEADERS, LoopState
+from ._aiohttp_uploads import Upload, to_data
 from ._proxies import Proxy, check_environment, parse_proxy, proxy_from_environment
 
 __all__ = ["AiohttpTransport"]
@@ -94,6 +94,8 @@ class AiohttpTransport:
         state = self._states.get(asyncio.get_running_loop()) or await self._new_state()
         if state.inherited:
             raise ConfigurationError("the connections belong to the parent of this process: use a new event loop")
+        data = to_data(request.body)
+        failure: Exception
         state.opening += 1
         try:
             if not state.checks:
@@ -121,7 +123,7 @@ class AiohttpTransport:
                 url,
                 headers=fields,
                 skip_auto_headers=_absent_defaults(request.method, headers),
-                data=BytesIO(request.read_body()) if request.body else None,  # aiohttp warns about large bytes
+                data=data,
                 allow_redirects=False,
                 auto_decompress=False,  # aiohttp does not detect truncated gzip bodies
                 raise_for_status=False,
@@ -136,10 +138,13 @@ class AiohttpTransport:
             )
         except FAILURES as error:
             failure = adapt_error(error)
+            if isinstance(data, Upload) and data.failure is not None:
+                failure, data.failure = data.failure, None
         else:
             return await adapt_response(response, state.open_responses)
         finally:
             state.opening -= 1
+        del data  # it may know the failure, whose traceback refers to this frame
         try:
             raise failure  # not in the except block: the frames of aiohttp's traceback contain the API key
         finally:

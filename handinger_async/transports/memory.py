@@ -15,8 +15,9 @@ import attrs
 from yarl import URL
 
 from ..errors import APIConnectionError, ConfigurationError, quoted
-from ..http import Headers, Request, Response
+from ..http import Headers, MultipartBody, Request, Response
 from . import StreamedResponse
+from .uploads import read_body
 
 __all__ = ["Chunks", "Handler", "HandlerResult", "MemoryTransport", "StreamingResponse"]
 
@@ -66,7 +67,8 @@ class MemoryTransport:
     produced when they are read. When the response is closed, that task is cancelled.
 
     Args:
-        handler: Takes a `Request` with its target as on the wire and all its headers. Returns a `Response`, a
+        handler: Takes a `Request` with its target as on the wire and all its headers; its body is always bytes, those
+            of a `MultipartBody` are read in threads. Returns a `Response`, a
             `StreamingResponse`, an iterable or async iterable of chunks (with status 200 and the content type that the
             request accepts), or an awaitable of one of these. An APIConnectionError raised by the handler counts as a
             network error; any other exception counts as a bug in the handler and propagates unchanged.
@@ -81,6 +83,8 @@ class MemoryTransport:
 
     async def open(self, url: URL, request: Request, *, connect_timeout: float | None) -> StreamedResponse:
         """Call the handler; see `Transport.open`."""
+        if isinstance(request.body, MultipartBody) and not self._closed:
+            request = attrs.evolve(request, body=await read_body(request.body))
         if self._closed:
             raise APIConnectionError("the transport is closed", request_sent=False)
         loop = asyncio.get_running_loop()

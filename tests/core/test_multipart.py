@@ -81,7 +81,7 @@ def test_a_body_holds_no_file_whole(tmp_path: Path) -> None:
 def test_closing_the_chunks_closes_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
     body = form(path)
-    monkeypatch.setattr("builtins.open", lambda name, mode: opened.append(Path(name).open(mode)) or opened[-1])
+    monkeypatch.setattr("builtins.open", lambda *args: opened.append(io.FileIO(args[0])) or opened[-1])
     chunks: Any = body.chunks()
     next(chunks)
     next(chunks)

@@ -6,8 +6,9 @@ import select
 import h11
 
 from handinger_async.errors import APIConnectionError, APITimeoutError
-from handinger_async.http import Headers
+from handinger_async.http import Headers, MultipartBody
 from handinger_async.transports.decompression import decode_body
+from handinger_async.transports.uploads import BodyReader
 
 
 class H11Transport:
@@ -23,12 +24,29 @@ class H11Transport:
         try:
             fields = self.fields(url, request)
             connection.send(h11.Request(method=request.method, target=request.target, headers=fields))
-            connection.send(h11.Data(data=request.body))
-            connection.send(h11.EndOfMessage())
+            await self.send_body(connection, request.body)
             return self.respond(H11Response(self, url, connection, await self.head(connection)))
         except BaseException:
             self.abandon(connection)
             raise
+
+    async def send_body(self, connection, body):
+        if isinstance(body, MultipartBody):
+            await self.send_chunks(connection, body)
+        else:
+            connection.send(h11.Data(data=body))
+        if connection.lost is None:  # else there may be an early response
+            connection.send(h11.EndOfMessage())
+
+    async def send_chunks(self, connection, body):
+        """Send a body as it is read."""
+        reader = BodyReader(body)
+        try:
+            while connection.lost is None and (chunk := await reader.read()):
+                connection.send(h11.Data(data=chunk))
+                await connection.writable.wait()
+        finally:
+            reader.close()
 
     def reused(self, origin):
         """Return an idle connection that can be used again, or None."""
@@ -62,8 +80,12 @@ class H11Transport:
         """Return the header fields to send."""
         fields = [("Host", self.authority(url)), *request.headers.items()]
         if request.body or request.method in ("POST", "PUT", "PATCH"):
-            fields.append(("Content-Length", str(len(request.body))))
+            fields.append(self.framing(request.body))
         return [(name, self.encode(value)) for name, value in fields]
+
+    def framing(self, body):
+        length = body.length if isinstance(body, MultipartBody) else len(body)
+        return ("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))
 
     def authority(self, url):
         return url.authority
@@ -112,6 +134,8 @@ class Connection(asyncio.Protocol):
         self.owner = owner
         self.state = h11.Connection(h11.CLIENT)
         self.changed = asyncio.Event()
+        self.writable = asyncio.Event()
+        self.writable.set()
         self.lost = None
         self.idle = False
         self.disturbed = False
@@ -130,7 +154,14 @@ class Connection(asyncio.Protocol):
         self.state.receive_data(b"")
         self.changed.set()
 
+    def pause_writing(self):
+        self.writable.clear()
+
+    def resume_writing(self):
+        self.writable.set()
+
     def connection_lost(self, error):
+        self.writable.set()
         self.lost = error or ConnectionError("the connection is closed")
         self.changed.set()
         self.owner.connections.discard(self)

@@ -35,7 +35,7 @@ from yarl import URL
 from ...http import Request, Response
 from .._harness import HANG_GUARD, Harness, Make
 from ..server import Server
-from . import bodies, closing, compression, connecting, requests, responses, reuse
+from . import bodies, closing, compression, connecting, requests, responses, reuse, uploads
 from ._clauses import NETWORK_CLAUSES, REGISTERED, Clause
 
 __all__ = ["CLAUSES", "Clause", "Harness", "check_transport"]
@@ -46,7 +46,7 @@ LIMIT = 5 * HANG_GUARD
 #: Every clause, in the order in which they are checked.
 CLAUSES: list[Clause] = [
     clause
-    for subject in (requests, responses, bodies, compression, connecting, reuse, closing)
+    for subject in (requests, uploads, responses, bodies, compression, connecting, reuse, closing)
     for clause in REGISTERED
     if clause.__module__ == subject.__name__
 ]
