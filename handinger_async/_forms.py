@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,7 +13,7 @@ from .errors import ConfigurationError, shorten
 from .http import Request
 from .models.uploads import Upload
 
-__all__ = ["FILES_FIELD", "decode_form", "encode_form", "is_form", "replace_fields"]
+__all__ = ["FILES_FIELD", "decode_form", "encode_form", "form_parts", "is_form", "replace_fields"]
 
 #: The names of the file parts: of one file, and of each of several. No reference of the service declares them. They
 #: are inferred from the official client, which sends these if it is given files.
@@ -88,7 +88,7 @@ def decode_form(request: Request) -> tuple[dict[str, str], list[Upload]]:
     """
     fields: dict[str, str] = {}
     files: list[Upload] = []
-    for part in request.body.parts if isinstance(request.body, MultipartBody) else _parse(request):
+    for part in form_parts(request):
         if part.filename is None:
             fields[part.name] = _decode(b"".join(part.content.chunks()), f"the field {shorten(part.name, 60)}")
         elif part.name in (ONE_FILE, MANY_FILES):
@@ -96,6 +96,15 @@ def decode_form(request: Request) -> tuple[dict[str, str], list[Upload]]:
         else:
             raise ValueError(f"there is no field {shorten(part.name, 60)} for a file")
     return fields, files
+
+
+def form_parts(request: Request) -> Iterable[Part]:
+    """Return the parts of a form; those of a complete body are parsed.
+
+    Raises:
+        ValueError: The body is not a form.
+    """
+    return request.body.parts if isinstance(request.body, MultipartBody) else _parse(request)
 
 
 def _parse(request: Request) -> Iterator[Part]:

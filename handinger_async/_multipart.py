@@ -219,7 +219,12 @@ def _pack(pieces: Iterator[bytes]) -> Iterator[bytes]:
                     size = 0
                 kept.append(chunk)
                 size += len(chunk)
-    yield b"".join(kept)  # not empty: the end of the body
+                if size == CHUNK_SIZE:  # a pipe may not have more for a while
+                    yield b"".join(kept)
+                    kept.clear()
+                    size = 0
+    if kept:
+        yield b"".join(kept)
 
 
 @contextmanager

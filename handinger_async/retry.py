@@ -12,7 +12,7 @@ import attrs
 
 from ._checks import is_number
 from .errors import APIConnectionError, ConfigurationError, quoted
-from .http import Request, Response
+from .http import MultipartBody, Request, Response
 
 __all__ = ["RetryPolicy", "is_idempotent", "parse_retry_after"]
 
@@ -30,6 +30,7 @@ class RetryPolicy:
     and after connection errors and timeouts. Other requests, such as POST, are retried only if that cannot double their
     effect: the response proves that nothing happened (429; 503 with ``Retry-After``; ``x-should-retry: true``), the
     request was never sent, or it carries an ``Idempotency-Key``. ``x-should-retry: false`` always wins over the status.
+    A request whose files cannot be read again, such as a pipe, is not retried.
 
     If the server sends ``retry-after-ms`` or ``Retry-After``, that is the delay. Otherwise the delay is
     ``min(initial_delay * 2**n, max_delay)``, multiplied by a jitter of 0.75 to 1.
@@ -102,8 +103,15 @@ def is_idempotent(request: Request) -> bool:
     return request.method in _IDEMPOTENT or bool(request.headers.get("idempotency-key", "").strip())
 
 
+def is_readable(request: Request) -> bool:
+    """Return True if the body of the request can be read from its beginning: False once a pipe in it was read."""
+    return not isinstance(request.body, MultipartBody) or request.body.is_readable
+
+
 def _is_retriable(request: Request, outcome: Response | APIConnectionError) -> bool:
     """Return True if a retry is useful and cannot double the effect of the request."""
+    if not is_readable(request):
+        return False
     idempotent = is_idempotent(request)
     if isinstance(outcome, APIConnectionError):
         return idempotent or not outcome.request_sent

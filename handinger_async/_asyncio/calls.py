@@ -16,7 +16,7 @@ from ..codec import decode_response, raise_for_status
 from ..errors import APIConnectionError, APIError, APIResponseValidationError, APIStatusError, ConfigurationError
 from ..http import Endpoint, Request, Response
 from ..operations import Operation
-from ..retry import RetryPolicy, is_idempotent
+from ..retry import RetryPolicy, is_idempotent, is_readable
 from ..transports import StreamedResponse
 from .attempts import Attempt, Observer, logger, report
 from .credentials import KeyFunction, mask_secrets, remember
@@ -170,8 +170,8 @@ class Call:
 
     @property
     def is_repeatable(self) -> bool:
-        """True if sending the request again cannot double its effect."""
-        return is_idempotent(self._sent)
+        """True if the request can be sent again, and that cannot double its effect."""
+        return is_idempotent(self._sent) and is_readable(self._sent)
 
     def restart(self, *, keep_deadline: bool = False) -> None:
         """Begin again, with all retries and a new deadline; the attempts are counted on."""

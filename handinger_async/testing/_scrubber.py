@@ -64,12 +64,13 @@ class Scrubber:
         """Return ``text`` with the named fields in it and the key masked."""
         return _replace(text, self._spans(text, str))[0]
 
+    def field(self, name: str, text: str) -> str:
+        """Return the text of a field, masked if it is a named one."""
+        return MASK if _fold(name) in self._names else self.text(text)
+
     def headers(self, headers: Headers) -> dict[str, str]:
         """Return header fields, with credentials and the named fields masked."""
-        return {
-            name: MASK if isinstance(value, Secret) or _fold(name) in self._names else self.text(value)
-            for name, value in headers.items()
-        }
+        return {name: MASK if isinstance(value, Secret) else self.field(name, value) for name, value in headers.items()}
 
     def target(self, target: str) -> str:
         """Return a path and query with the named query fields and the key masked."""

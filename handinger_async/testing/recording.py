@@ -8,16 +8,18 @@
     async with Session(api_key="any", transport=ReplayTransport("weather.json")) as session:
         ...  # from then on, without it
 
-The file is JSON, for people to read and edit. The chunks of a body are kept as they arrived. The API key, cookies,
-tokens of webhooks and the fields that you name are masked before anything is written: with ``***``, or with an empty
-value of the same type, so that the replayed response can still be decoded. Names are compared without case, hyphens,
-underscores and blanks. A key of less than 8 characters is masked as a credential alone: it may be a part of any word.
+The file is JSON, for people to read and edit. The chunks of a body are kept as they arrived. Of files that are sent,
+the name, type, size and hash are kept, and compared; for the hash, a file is read once more, unless it is a pipe.
+
+The API key, cookies, tokens of webhooks and the fields that you name are masked before anything is written: with
+``***``, or with an empty value of the same type, so that the replayed response can still be decoded. Names are compared
+without case, hyphens, underscores and blanks. A key of less than 8 characters is masked as a credential alone: it may
+be a part of any word.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import builtins
 import json
 import os
@@ -29,21 +31,17 @@ from typing import Any, NoReturn
 
 from yarl import URL
 
-from .._json import dumps, loads
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, shorten
-from ..http import Headers, Request, Secret
+from ..http import Headers, MultipartBody, Request, Secret
 from ..transports import StreamedResponse, Transport
 from ..transports.memory import MemoryTransport, StreamingResponse
-from ._scrubber import MASK, Scrubber
+from ._recorded_requests import bytes_from_json, bytes_to_json, describe_request, differences
+from ._scrubber import Scrubber
 
 __all__ = ["RecordingTransport", "ReplayMismatchError", "ReplayTransport"]
 
-#: The header fields that are compared; the others describe the client.
-_COMPARED_HEADERS = ("accept", "content-type", "last-event-id", "range", "if-none-match")
 #: The paths of a worker's webhook.
 _WEBHOOK = re.compile(r"/api/workers/[^/]+/webhook(/|\Z)")
-#: The levels of nesting of a body that is written as JSON: the encoder of an indented file is recursive.
-_DEEPEST = 100
 
 
 class ReplayMismatchError(AssertionError):
@@ -78,7 +76,11 @@ class RecordingTransport:
         """Send a request; see `Transport.open`."""
         self._keys |= _keys(request)
         scrubber = _scrubber(request, self._names, self._keys)
-        exchange: dict[str, Any] = {"request": _describe(request, scrubber), "response": None}
+        if isinstance(request.body, MultipartBody):
+            described = await asyncio.to_thread(describe_request, request, scrubber)
+        else:
+            described = describe_request(request, scrubber)
+        exchange: dict[str, Any] = {"request": described, "response": None}
         self._exchanges.append(exchange)
         try:
             opened = await self._inner.open(url, request, connect_timeout=connect_timeout)
@@ -156,7 +158,7 @@ class _RecordedResponse:
             self._record["end"] = how
             masked = self._scrubber.chunks(self._chunks)
             self._adjust_length(sum(map(len, masked)) - sum(map(len, self._chunks)))
-            self._record["chunks"] = [_to_json(chunk) for chunk in masked]
+            self._record["chunks"] = [bytes_to_json(chunk) for chunk in masked]
             self._chunks = []
 
     def _adjust_length(self, difference: int) -> None:
@@ -212,9 +214,9 @@ class ReplayTransport:
 
     async def _replay(self, request: Request) -> StreamingResponse:
         self._keys |= _keys(request)
-        sent = _describe(request, _scrubber(request, self._names, self._keys))
+        sent = describe_request(request, _scrubber(request, self._names, self._keys))
         for place, exchange in enumerate(self._unused):
-            if not _differences(exchange["request"], sent):
+            if not differences(exchange["request"], sent):
                 del self._unused[place]
                 break
         else:
@@ -230,13 +232,13 @@ class ReplayTransport:
         call = f"{sent['method']} {sent['target']}"
         if not self._unused:
             return f"{call} is not in the recording: all its exchanges are used"
-        nearest = min((_differences(exchange["request"], sent) for exchange in self._unused), key=len)
+        nearest = min((differences(exchange["request"], sent) for exchange in self._unused), key=len)
         return "\n".join([f"{call} is not in the recording, or is used already; the most similar request:", *nearest])
 
 
 async def _chunks(recorded: dict[str, Any]) -> AsyncIterator[bytes]:
     for chunk in recorded["chunks"]:
-        yield _from_json(chunk)
+        yield bytes_from_json(chunk)
     end = recorded["end"]
     if end == "waiting":
         await _wait()
@@ -252,40 +254,7 @@ async def _wait() -> NoReturn:
         await asyncio.get_running_loop().create_future()
 
 
-# Requests and errors as JSON ##########################################################################################
-
-
-def _describe(request: Request, scrubber: Scrubber) -> dict[str, Any]:
-    body = b"".join(scrubber.chunks([request.read_body()]))
-    return {
-        "method": request.method,
-        "target": scrubber.target(request.target),
-        "headers": scrubber.headers(request.headers),
-        "body": _to_json(body),
-    }
-
-
-def _differences(recorded: dict[str, Any], sent: dict[str, Any]) -> list[str]:
-    """Return the differences between two requests, a line each."""
-    pairs = {part: (recorded[part], sent[part]) for part in ("method", "target")}
-    then, now = Headers(recorded["headers"]), Headers(sent["headers"])
-    pairs |= {f"header {name}": (then.get(name), now.get(name)) for name in _COMPARED_HEADERS}
-    pairs |= _json_differences("body", recorded["body"], sent["body"])
-    return [
-        f"  {part}: recorded {shorten(repr(before), 200)}, sent {shorten(repr(after), 200)}"
-        for part, (before, after) in pairs.items()
-        if before not in (after, MASK)  # a masked value is not known
-    ]
-
-
-def _json_differences(path: str, before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    """Return the differences between two JSON values, by path."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        differences: dict[str, tuple[Any, Any]] = {}
-        for key in before | after:
-            differences |= _json_differences(f"{path}.{key}", before.get(key), after.get(key))
-        return differences
-    return {} if before == after else {path: (before, after)}
+# Errors as JSON #######################################################################################################
 
 
 def _describe_error(error: Exception, scrubber: Scrubber) -> dict[str, Any]:
@@ -312,33 +281,6 @@ def _to_error(recorded: dict[str, Any]) -> Exception:
         with suppress(TypeError):  # a UnicodeError, for example, has more than a message
             return kind(message)
     return RuntimeError(f"{name}: {message}")
-
-
-def _to_json(data: bytes) -> Any:
-    """Encode bytes in the most readable form: ``{"json": …}``, else a string, else ``{"base64": …}``."""
-    try:
-        value = loads(data)
-        if isinstance(value, dict | list) and _is_shallow(value, _DEEPEST) and dumps(value) == data:
-            return {"json": value}
-    except (ValueError, TypeError):
-        pass
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode()}
-
-
-def _is_shallow(value: object, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return True
-    inner = value.values() if isinstance(value, dict) else value
-    return levels > 0 and all(_is_shallow(item, levels - 1) for item in inner)
-
-
-def _from_json(value: Any) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    return dumps(value["json"]) if "json" in value else base64.b64decode(value["base64"])
 
 
 def _scrubber(request: Request, names: Collection[str], keys: Collection[str]) -> Scrubber:

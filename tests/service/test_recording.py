@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 
 import attrs
 import pytest
@@ -17,7 +18,9 @@ from handinger_async import (
     StreamInterruptedError,
     Timeouts,
 )
+from handinger_async.codec import decode_request
 from handinger_async.http import Request, Response
+from handinger_async.operations import CreateTask
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.faults import Cut, FaultyHandler, Refuse
 from handinger_async.testing.recording import RecordingTransport, ReplayMismatchError, ReplayTransport
@@ -345,3 +348,88 @@ def test_a_file_that_is_not_a_recording_is_refused(path):
         ReplayTransport(path)
     with pytest.raises(ConfigurationError, match="collection"):
         RecordingTransport(MemoryTransport(FakeHandinger()), path, scrub="input")
+
+
+# Files ################################################################################################################
+
+
+def upload(*files, text="Look: sk-very-secret"):
+    async def talk(session):
+        request = await session.request("GET", "/api/before")
+        worker = await session.send(CreateTask(text, "w", files=files))
+        return request.status, worker.output_text
+
+    return talk
+
+
+def answering(seen):
+    async def handler(request):
+        if request.method == "GET":
+            return Response(200)
+        seen.append(decode_request(request))
+        return Response(200, {"Content-Type": "application/json"}, MINIMAL)
+
+    return handler
+
+
+MINIMAL = (
+    b'{"id":"w","created_at":0,"error":null,"files":[],"incomplete_details":null,"messages":[],"metadata":{},'
+    b'"object":"worker","output":[],"output_text":"Done.","running":false,"sources":[],"status":"completed"}'
+)
+
+
+def test_requests_with_files_are_recorded_by_hash_and_replayed(path, tmp_path):
+    file = tmp_path / "data.bin"
+    file.write_bytes(b"\x00" * 10**6)
+    seen = []
+    talk = upload(file, ("sk-very-secret.txt", b"one"))
+    assert run(record(path, answering(seen), talk)) == (200, "Done.")
+    assert [len(each.read()) for each in seen[0].files] == [10**6, 3]
+    text = path.read_text("utf-8")
+    assert KEY not in text
+    assert len(text) < 4000
+    request = json.loads(text)["exchanges"][1]["request"]
+    assert request["headers"]["Content-Type"] == "multipart/form-data"
+    assert request["body"]["form"] == {
+        "input": "Look: ***",
+        "workerId": "w",
+        "part 3": {
+            "name": "files[]",
+            "filename": "data.bin",
+            "type": "application/octet-stream",
+            "size": 10**6,
+            "sha256": "d29751f2649b32ff572b5e0a9f541ea660a50f94ff0beedfb0b692b924cc8025",
+        },
+        "part 4": {
+            "name": "files[]",
+            "filename": "***.txt",
+            "type": "text/plain",
+            "size": 3,
+            "sha256": "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
+        },
+    }
+    assert run(replay(path, upload(file, ("***.txt", b"one"), text="Look: ***"))) == (200, "Done.")
+
+
+def test_another_file_is_a_mismatch_that_names_the_difference(path):
+    run(record(path, answering([]), upload(("a.txt", b"one"))))
+    with pytest.raises(ReplayMismatchError) as mismatch:
+        run(replay(path, upload(("a.txt", b"two"), text="Look: ***")))
+    *_, line = str(mismatch.value).splitlines()
+    assert line.startswith("  body.form.part 3.sha256: recorded '7692")
+
+
+def test_a_pipe_is_recorded_without_reading_it_twice(path):
+    seen = []
+    reading, writing = os.pipe()
+    os.write(writing, b"data")
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file:
+        run(record(path, answering(seen), upload(("log", file))))
+    assert seen[0].files[0].read() == b"data"
+    assert run(replay(path, upload(("log", b"any"), text="Look: ***"))) == (200, "Done.")
+
+
+def test_named_fields_of_a_form_are_masked(path):
+    run(record(path, answering([]), upload(("a", b"")), scrub=["work-er_ID"]))
+    assert json.loads(path.read_text("utf-8"))["exchanges"][1]["request"]["body"]["form"]["workerId"] == "***"

@@ -1,0 +1,138 @@
+"""Wait for workers, on services of the older generation: by their streams, and by asking for their state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from ..codec import encode_request
+from ..errors import APIError, RunFailedError, RunUnknownError
+from ..models import Worker
+from ..models.outcomes import worker_outcome
+from ..operations import ContinueWorker, CreateWorker, RetrieveWorker, StreamWorkerUpdates
+from .attempts import logger
+from .calls import Settings, send
+from .events import EventStream
+from .polling import Poll, UpdateFunction, is_doubtful, is_transient
+
+__all__ = ["WorkerRun"]
+
+#: Seconds between two questions while a stream tells what is new, at least for a caller who wants every change, and at
+#: most, since a stream may be silent though its connection is lost.
+_MIN_INTERVAL = 1.0
+_MAX_INTERVAL = 60.0
+
+
+class WorkerRun:
+    """The run of a worker.
+
+    Args:
+        settings: The settings of the session.
+        worker_id: The id of the worker; None for one that is to be created.
+        on_update: Called with each new state.
+
+    Attributes:
+        worker_id: The id of the worker; None before it is created.
+
+    Raises:
+        ConfigurationError: The id cannot be part of a URL.
+    """
+
+    def __init__(
+        self, settings: Settings, worker_id: str | None = None, on_update: UpdateFunction | None = None
+    ) -> None:
+        self.worker_id = worker_id
+        self._settings = settings
+        self._watched = on_update is not None
+        self._poll: Poll[Worker] = Poll(settings, self._retrieve, on_update)
+        self._has_streams = True
+        self._news: asyncio.Future[None] | None = None
+        if worker_id is not None:
+            RetrieveWorker(worker_id=worker_id)
+
+    def ids(self) -> dict[str, str | None]:
+        """Return the ids of worker and task for an error."""
+        return {"worker_id": self.worker_id, "task_id": None}
+
+    async def start(self, operation: CreateWorker | ContinueWorker) -> None:
+        """Start the run.
+
+        Args:
+            operation: The request.
+
+        Raises:
+            RunUnknownError: The request may have been performed.
+            APIError: It was refused: nothing has been started.
+        """
+        try:
+            worker = await send(self._settings, operation)
+        except APIError as error:
+            if not is_doubtful(error):
+                raise
+            raise RunUnknownError(f"the run may have been started: {error}", **self.ids()) from error
+        self.worker_id = worker.id
+        self._poll.update(worker)
+
+    async def wait(self) -> Worker:
+        """Wait until the worker has completed.
+
+        Returns:
+            Its final state.
+
+        Raises:
+            RunFailedError: It ended with an error.
+            APIError: The service does not know it, or refuses the question.
+        """
+        listener: asyncio.Task[None] | None = None
+        try:
+            while True:
+                state = await self._poll.ask()
+                if state is not None and state.status == "completed" and not state.running:
+                    return self._succeeded(state)
+                if self._poll.failure is not None and not is_transient(self._poll.failure):
+                    self._poll.raise_failure()
+                if self._has_streams and (listener is None or listener.done()):
+                    listener = asyncio.create_task(self._listen())
+                await self._pause(listener)
+        finally:
+            if listener is not None:
+                listener.cancel()
+                await asyncio.wait((listener,))
+
+    async def _pause(self, listener: asyncio.Task[None] | None) -> None:
+        """Wait for the end of the stream, for an event if the caller wants every change, or for the next question."""
+        if listener is None or listener.done():
+            await self._poll.pause()
+            return
+        if not self._watched:
+            await self._poll.pause(listener, longest=_MAX_INTERVAL)
+            return
+        loop = asyncio.get_running_loop()
+        self._news, earliest = loop.create_future(), loop.time() + _MIN_INTERVAL
+        await self._poll.pause(listener, self._news, longest=_MAX_INTERVAL)
+        if not listener.done():
+            await asyncio.wait((listener,), timeout=max(0.0, earliest - loop.time()))
+
+    async def _listen(self) -> None:
+        """Read the stream of the worker to its end."""
+        request = encode_request(StreamWorkerUpdates(worker_id=str(self.worker_id)))
+        try:
+            async with EventStream(self._settings, request, resume=True) as events:
+                self._poll.hurry()
+                async for _ in events.batches():
+                    if self._news is not None and not self._news.done():
+                        self._news.set_result(None)
+        except APIError as error:
+            logger.info("no stream of worker %s: %s", self.worker_id, error)
+            self._has_streams = is_transient(error)
+
+    def _retrieve(self) -> Coroutine[Any, Any, Worker]:
+        return send(self._settings, RetrieveWorker(worker_id=str(self.worker_id)))
+
+    def _succeeded(self, worker: Worker) -> Worker:
+        """Return the final state, or raise if it is a failure."""
+        if worker.error is None:
+            return worker
+        reason = f"the worker ended with the error {worker.error!r}"
+        raise RunFailedError(reason, outcome=worker_outcome(worker), **self.ids())
