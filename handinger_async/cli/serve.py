@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import APIConnectionError, ConfigurationError, shorten
 from ..http import Request
+from ..testing._service.requests import APIS
 from ..testing.fake import FakeHandinger
 from ..testing.fault_specs import ABBREVIATIONS, OPERATION_NAMES, SYNTAX, parse_faults
 from ..testing.faults import Fault, FaultyHandler
@@ -81,6 +82,8 @@ class _LoggingHandler:
             start=datetime.now(UTC),
             lenient=options.lenient,
             json_streams=options.json_streams,
+            api=options.api,
+            deliver=_deliver,
         )
         self._faulty = FaultyHandler(self._fake, *options.faults, seed=options.seed)
         self._quiet = options.quiet
@@ -103,6 +106,12 @@ class _LoggingHandler:
         faults = [type(fault).__name__ for injected, fault in self._faulty.injected if injected is request]
         by = f" ({', '.join(faults)})" if faults else ""
         print(f"{request.method} {shorten(request.target)}: {result}{by}", file=sys.stderr, flush=True)
+
+
+async def _deliver(request: Request) -> StreamingResponse:
+    from ..testing.server import post_to_loopback  # here, since aiohttp is slow to import
+
+    return await post_to_loopback(request)
 
 
 def _faults(text: str) -> list[Fault]:
@@ -131,13 +140,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json-streams", action="store_true", help='respond to "stream": true with JSON, unless events are accepted'
     )
+    parser.add_argument(
+        "--api",
+        choices=APIS,
+        default="both",
+        help="the operations to perform: of the older generation, of the newer one, or both (default: %(default)s)",
+    )
     parser.add_argument("--quiet", action="store_true", help="log no requests and faults to standard error")
     parser.add_argument(
         "--faults",
         type=_faults,
         default=[],
         help=f"faults to inject, separated by commas: {SYNTAX.replace('%', '%%')}. KIND is refuse, drop, "
-        "delay:SECONDS, trickle:BYTES, cut:BYTE, corrupt:BYTE, close, or a status code such as 503:RETRY_AFTER. "
-        f"OPERATION is {names}; or short {short}",
+        "postpone:SECONDS, delay:SECONDS, trickle:BYTES, cut:BYTE, corrupt:BYTE, close, or a status code such as "
+        f"503:RETRY_AFTER. OPERATION is {names}; or short {short}",
     )
     return parser

@@ -48,6 +48,7 @@ __all__ = [
     "Fault",
     "FaultyHandler",
     "NothingToWaitFor",
+    "Postpone",
     "RecordingTransport",
     "Refuse",
     "ReplayMismatchError",
@@ -61,6 +62,7 @@ __all__ = [
     "check_transport",
     "improvise",
     "parse_faults",
+    "post_to_loopback",
     "run",
     "serve",
 ]
@@ -70,10 +72,10 @@ _MODULES = {
     "conformance": "check_transport",
     "fake": "FakeHandinger",
     "fault_specs": "parse_faults",
-    "faults": "CloseConnection Corrupt Cut Delay Drop Fault FaultyHandler Refuse Status Trickle",
+    "faults": "CloseConnection Corrupt Cut Delay Drop Fault FaultyHandler Postpone Refuse Status Trickle",
     "recording": "RecordingTransport ReplayMismatchError ReplayTransport",
     "scripts": "Script Step improvise",
-    "server": "Server serve",
+    "server": "Server post_to_loopback serve",
     "virtual_time": "NothingToWaitFor VirtualTimeLoop run",
 }
 _HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()}

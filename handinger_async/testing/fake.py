@@ -18,6 +18,7 @@ from ..models import TaskWithTurns, Worker
 from ..operations import Operation, RetrieveWorkerFile
 from ..session import Session
 from ..transports.memory import MemoryTransport, StreamingResponse
+from ._faulty import KEPT, FaultyHandler
 from ._service.clock import Clock, Ids
 from ._service.errors import ServiceError
 from ._service.handlers import HANDLERS
@@ -25,7 +26,7 @@ from ._service.requests import APIS, Api, is_newer, read
 from ._service.service import Call, Service
 from ._service.webhooks import Deliver
 from ._service.workers import Context, WorkerState
-from .faults import KEPT, Fault, FaultyHandler
+from .faults import Fault
 from .scripts import Matcher, Script, Step, improvise
 
 __all__ = ["FakeHandinger"]

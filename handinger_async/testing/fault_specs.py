@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..operations import OPERATIONS, Operation
-from .faults import CloseConnection, Corrupt, Cut, Delay, Drop, Fault, Refuse, Status, Trickle
+from .faults import CloseConnection, Corrupt, Cut, Delay, Drop, Fault, Postpone, Refuse, Status, Trickle
 
 __all__ = ["ABBREVIATIONS", "OPERATION_NAMES", "SYNTAX", "parse_faults"]
 
@@ -31,11 +31,13 @@ ABBREVIATIONS = {
     "schedules": "list-schedules",
     "schedule": "create-schedule",
     "cancel": "cancel-schedule",
+    "task": "create-task",
 }
 
 _KINDS: dict[str, Callable[..., Fault]] = {
     "refuse": lambda _, **common: Refuse(**common),
     "drop": lambda _, **common: Drop(**common),
+    "postpone": lambda seconds, **common: Postpone(seconds or 0.0, **common),
     "delay": lambda seconds, **common: Delay(1.0 if seconds is None else seconds, **common),
     "trickle": lambda size, **common: Trickle(int(size or 1), **common),
     "cut": lambda at, **common: Cut(int(at or 0), **common),
@@ -54,8 +56,8 @@ def parse_faults(text: str) -> list[Fault]:
 
     Each has the form ``KIND[:VALUE][@OPERATION][*TIMES][%PERCENT]``:
 
-    - KIND is ``refuse``, ``drop``, ``delay:SECONDS``, ``trickle:BYTES``, ``cut:BYTE``, ``corrupt:BYTE``, ``close``, or
-      a status code such as ``503:RETRY_AFTER``.
+    - KIND is ``refuse``, ``drop``, ``postpone:SECONDS``, ``delay:SECONDS``, ``trickle:BYTES``, ``cut:BYTE``,
+      ``corrupt:BYTE``, ``close``, or a status code such as ``503:RETRY_AFTER``.
     - OPERATION is the name of an operation's class in kebab-case, such as ``create-worker`` (see `OPERATION_NAMES`), or
       a short name from `ABBREVIATIONS`. All operations if it is left out.
     - TIMES is a number or ``all``; 1 if it is left out.

@@ -17,10 +17,8 @@ The same handler can be served over real HTTP (`handinger_async.testing.serve`),
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from random import Random
 from typing import Any, TypeAlias
 
 import attrs
@@ -30,7 +28,8 @@ from ..codec import decode_request
 from ..errors import APIConnectionError, ConfigurationError
 from ..http import Headers, Request
 from ..operations import Operation
-from ..transports.memory import Chunks, Handler, StreamingResponse, call_handler
+from ..transports.memory import Chunks, StreamingResponse
+from ._faulty import CallNext, FaultyHandler, PostponedError
 from ._responses import UnannouncedClose, close, iterate
 
 __all__ = [
@@ -41,15 +40,12 @@ __all__ = [
     "Drop",
     "Fault",
     "FaultyHandler",
+    "Postpone",
     "Refuse",
     "Status",
     "Trickle",
 ]
 
-#: The number of requests and faults to keep: a server may run for days.
-KEPT = 10_000
-
-CallNext: TypeAlias = Callable[[], Awaitable[StreamingResponse]]
 On: TypeAlias = type[Operation[Any]] | tuple[type[Operation[Any]], ...] | Callable[[Request], bool] | None
 
 
@@ -126,6 +122,24 @@ class Drop(Fault):
         """See `Fault.apply`."""
         await close((await call_next()).chunks)
         raise APIConnectionError("the connection was lost")
+
+
+@attrs.frozen
+class Postpone(Fault):
+    """The connection is lost before the response, and the request is performed late.
+
+    It is performed after the next GET has been answered that asks for the same task, in vain: such as with 404. For a
+    request without a task id, that is the next GET that is answered with 404. Until then it is not performed.
+
+    Args:
+        seconds: Seconds from that answer to the performance.
+    """
+
+    seconds: float = 0.0
+
+    async def apply(self, call_next: CallNext) -> StreamingResponse:
+        """See `Fault.apply`."""
+        raise PostponedError(call_next, self.seconds)
 
 
 @attrs.frozen
@@ -286,63 +300,3 @@ async def _split(chunks: Chunks, at: int) -> AsyncGenerator[bytes, None]:
                 if part:
                     yield part
             seen += len(chunk)
-
-
-class FaultyHandler:
-    """A handler that applies faults to the requests of another one.
-
-    Args:
-        handler: The other handler.
-        faults: The faults, applied in this order. A request that a fault does not pass on does not count for the faults
-            after it.
-        seed: Determines the outcome of ``chance``.
-
-    Attributes:
-        faults: The faults; more can be appended at any time.
-        injected: The faults applied so far, in order, each with its request; of more than 10,000, the last ones.
-    """
-
-    def __init__(self, handler: Handler, *faults: Fault, seed: int = 0) -> None:
-        self._handler = handler
-        self.faults = list(faults)
-        self._random = Random(seed)  # noqa: S311 - deterministic on purpose
-        self._selected: Counter[int] = Counter()
-        self._affected: Counter[int] = Counter()
-        self.injected: list[tuple[Request, Fault]] = []
-
-    async def __call__(self, request: Request) -> StreamingResponse:
-        """Respond to a request.
-
-        Args:
-            request: The request.
-
-        Returns:
-            The response.
-
-        Raises:
-            APIConnectionError: A fault is a failure of the connection.
-        """
-        return await self._pass_on(0, request)
-
-    async def _pass_on(self, place: int, request: Request) -> StreamingResponse:
-        """Pass a request to the fault at index ``place``, or to the handler behind the last one."""
-        if place == len(self.faults):
-            return await call_handler(self._handler, request)
-        if self._affects(place, request):
-            return await self.faults[place].apply(lambda: self._pass_on(place + 1, request))
-        return await self._pass_on(place + 1, request)
-
-    def _affects(self, place: int, request: Request) -> bool:
-        """Return True if the fault at index ``place`` affects the request, and count the request."""
-        fault = self.faults[place]
-        if not fault.concerns(request):
-            return False
-        self._selected[place] += 1
-        if self._selected[place] <= fault.skip or self._affected[place] == fault.times:
-            return False
-        if fault.chance < 1 and self._random.random() >= fault.chance:
-            return False
-        self._affected[place] += 1
-        self.injected.append((request, fault))
-        del self.injected[:-KEPT]
-        return True

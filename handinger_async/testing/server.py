@@ -9,14 +9,16 @@ from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
+from aiohttp import ClientError, ClientSession, web
+from yarl import URL
 
-from ..errors import APIConnectionError
+from ..errors import APIConnectionError, shorten
 from ..http import Headers, Request
 from ..transports.memory import Handler, StreamingResponse, call_handler
 from ._responses import UnannouncedClose, iterate
+from ._service.webhooks import LOOPBACK
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server", "post_to_loopback", "serve"]
 
 
 @asynccontextmanager
@@ -136,3 +138,30 @@ def _close_connection(incoming: web.BaseRequest) -> None:
     """Close the connection, once the data written so far is sent."""
     if incoming.transport is not None:
         incoming.transport.close()
+
+
+async def post_to_loopback(request: Request) -> StreamingResponse:
+    """Send a request to the server of this machine that its ``Host`` names, for ``FakeHandinger(deliver=…)``.
+
+    Args:
+        request: The request.
+
+    Returns:
+        The response, without its body.
+
+    Raises:
+        APIConnectionError: There is no response, or the host is not of this machine.
+    """
+    url = URL(f"http://{request.headers['host']}{request.target}", encoded=True)
+    if url.host not in LOOPBACK:
+        raise APIConnectionError(f"nothing is sent beyond this machine, such as to {shorten(url.authority, 80)}")
+    try:
+        async with (
+            ClientSession() as client,
+            client.request(
+                request.method, url, headers=request.headers, data=request.body, allow_redirects=False
+            ) as response,
+        ):
+            return StreamingResponse(response.status, Headers(response.headers.items()), [])
+    except (ClientError, TimeoutError) as error:
+        raise APIConnectionError(str(error)) from error

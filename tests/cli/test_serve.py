@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.request import Request as UrlRequest
 from urllib.request import urlopen
 
@@ -48,9 +50,10 @@ def serving():
         process.communicate()
 
 
-def call(url, path, body=None):
+def call(url, path, body=None, method=None):
     data = None if body is None else json.dumps(body).encode()
-    request = UrlRequest(url + path, data, {"Authorization": "Bearer any", "Content-Type": "application/json"})
+    headers = {"Authorization": "Bearer any", "Content-Type": "application/json"}
+    request = UrlRequest(url + path, data, headers, method=method)
     with urlopen(request, timeout=60) as response:
         return response.read()
 
@@ -104,6 +107,38 @@ def test_lenient_options_reach_the_service():
     request = Request("GET", "/api/workers/w1?stream=true", {"Authorization": "Bearer k"})
     response = asyncio.run(handler(request))
     assert (response.status, response.headers["content-type"]) == (200, "application/json")
+
+
+@pytest.mark.parametrize(("api", "status"), [("seed", 404), ("today", 422), ("both", 422)])
+def test_the_api_option_selects_the_generation(api, status):
+    handler = _LoggingHandler(_parser().parse_args(["--api", api, "--quiet"]))
+    request = Request("POST", "/api/tasks", {"Authorization": "Bearer k"}, b"{}")
+    assert asyncio.run(handler(request)).status == status
+
+
+def test_webhooks_are_delivered_to_servers_of_this_machine(serving):
+    _, url = serving("--api", "today", "--lenient")
+    received = threading.Event()
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.token = self.headers["X-Handinger-Token"]
+            self.send_response(204)
+            self.end_headers()
+            received.set()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        thread = threading.Thread(target=receiver.handle_request)
+        thread.start()
+        hook = f"http://127.0.0.1:{receiver.server_port}/hook"
+        webhook = json.loads(call(url, "/api/workers/w1/webhook", {"url": hook}, "PUT"))
+        call(url, "/api/tasks", {"input": "x", "workerId": "w1"})
+        assert received.wait(60)
+        thread.join()
+    assert received.token == webhook["token"]
 
 
 def test_ids_depend_on_the_seed(serving):

@@ -3,10 +3,10 @@
 import asyncio
 from types import SimpleNamespace
 
-from handinger_async import Session
+from handinger_async import DelayedWhen, Session
 from handinger_async.codec import decode_response
 from handinger_async.http import Request
-from handinger_async.operations import CreateWorker
+from handinger_async.operations import CreateTask, CreateWorker, CreateWorkerTemplate, UpdateWebhook
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing._service import clock
 from handinger_async.testing.virtual_time import run
@@ -60,3 +60,25 @@ def test_without_any_event_loop_the_clock_is_the_machine_s(monkeypatch):
     worker = decode_response(CreateWorker(input="x"), fake(CREATE))
     set_machine_clock(monkeypatch, 110.0)
     assert fake.workers[worker.id].status == "completed"
+
+
+def test_deliveries_go_on_in_another_event_loop():
+    received = []
+    fake = FakeHandinger(deliver=received.append)
+
+    async def create_worker():
+        async with fake.session() as session:
+            worker = await session.send(CreateWorkerTemplate())
+            await session.send(UpdateWebhook(worker.id, url="https://example.com/"))
+            return worker.id
+
+    async def work(worker_id):
+        async with fake.session() as session:
+            await session.workers.schedules.create(worker_id, input="y", when=DelayedWhen(delay_in_seconds=9999))
+            await session.send(CreateTask(input="x", worker_id=worker_id))
+            await asyncio.sleep(0.001)
+
+    worker_id = run(create_worker())
+    for count in (1, 2):
+        run(work(worker_id))
+        assert len(received) == count

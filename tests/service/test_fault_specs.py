@@ -3,9 +3,9 @@
 import pytest
 
 from handinger_async import ConfigurationError
-from handinger_async.operations import OPERATIONS, CreateWorker, RetrieveWorkerFile, StreamWorkerUpdates
+from handinger_async.operations import OPERATIONS, CreateTask, CreateWorker, RetrieveWorkerFile, StreamWorkerUpdates
 from handinger_async.testing.fault_specs import ABBREVIATIONS, OPERATION_NAMES, parse_faults
-from handinger_async.testing.faults import CloseConnection, Corrupt, Cut, Delay, Drop, Refuse, Status, Trickle
+from handinger_async.testing.faults import CloseConnection, Corrupt, Cut, Delay, Drop, Postpone, Refuse, Status, Trickle
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ from handinger_async.testing.faults import CloseConnection, Corrupt, Cut, Delay,
         ("", []),
         ("drop", [Drop()]),
         ("refuse*3, drop@create", [Refuse(times=3), Drop(on=CreateWorker)]),
+        ("postpone, postpone:20@task*2", [Postpone(), Postpone(20, on=CreateTask, times=2)]),
         ("503", [Status(503)]),
         ("429:0.5*all", [Status(429, retry_after=0.5, times=None)]),
         ("cut:120@stream*all%50", [Cut(120, on=StreamWorkerUpdates, times=None, chance=0.5)]),
@@ -38,7 +39,7 @@ def test_every_operation_has_a_name():
     assert list(OPERATION_NAMES.values()) == list(OPERATIONS)
     for name, cls in OPERATION_NAMES.items():
         assert parse_faults(f"drop@{name}") == [Drop(on=cls)]
-    assert {"create-worker", "retrieve-worker-file"} <= OPERATION_NAMES.keys()
+    assert {"create-worker", "retrieve-worker-file", "create-task"} <= OPERATION_NAMES.keys()
 
 
 def test_every_abbreviation_stands_for_an_operation():

@@ -14,6 +14,7 @@ from handinger_async import (
     APITimeoutError,
     ConfigurationError,
     InternalServerError,
+    NotFoundError,
     RateLimitError,
     RetryPolicy,
     Session,
@@ -21,7 +22,14 @@ from handinger_async import (
     Timeouts,
 )
 from handinger_async.http import Request, Response
-from handinger_async.operations import CreateWorker, RetrieveWorker, RetrieveWorkerFile, StreamWorkerUpdates
+from handinger_async.operations import (
+    CreateTask,
+    CreateWorker,
+    RetrieveTask,
+    RetrieveWorker,
+    RetrieveWorkerFile,
+    StreamWorkerUpdates,
+)
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.faults import (
     CloseConnection,
@@ -30,6 +38,7 @@ from handinger_async.testing.faults import (
     Delay,
     Drop,
     FaultyHandler,
+    Postpone,
     Refuse,
     Status,
     Trickle,
@@ -58,7 +67,8 @@ class Faulty:
 
     def perform(self, request):
         response = self.fake(request)
-        self.performed.set()
+        if request.method == "POST":
+            self.performed.set()
         return response
 
     async def __aenter__(self):
@@ -106,6 +116,60 @@ async def test_status_responds_with_an_error_without_performing(network):
         assert (failure.value.retry_after, failure.value.code) == (2.5, "injected")
         assert failure.value.response.headers["x-odd"] == "y"
         assert faulty.fake.requests == []
+
+
+@NETWORK
+async def test_a_postponed_task_is_performed_once_a_get_said_404(network):
+    async with Faulty(Postpone(), network=network) as faulty:
+        with pytest.raises(APIConnectionError) as failure:
+            await faulty.session.send(CreateTask(input="x", task_id="t"))
+        assert failure.value.request_sent
+        with pytest.raises(NotFoundError):  # this GET is of another task
+            await faulty.session.send(RetrieveTask("other"))
+        assert not faulty.fake.runs
+        with pytest.raises(NotFoundError):
+            await faulty.session.send(RetrieveTask("t"))
+        async with asyncio.timeout(60):
+            await faulty.performed.wait()
+        assert (await faulty.session.send(RetrieveTask("t"))).task.id == "t"
+        assert faulty.fake.runs == {"x": 1}
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_a_postponed_request_may_be_performed_later_still():
+    async with Faulty(Postpone(20)) as faulty:
+        with pytest.raises(APIConnectionError):
+            await faulty.session.send(CreateTask(input="x", task_id="t"))
+        await asyncio.sleep(100)
+        for expected in (0, 19):
+            await asyncio.sleep(expected)
+            with pytest.raises(NotFoundError):
+                await faulty.session.send(RetrieveTask("t"))
+        await asyncio.sleep(2)
+        assert (await faulty.session.send(RetrieveTask("t"))).task.id == "t"
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_a_postponed_turn_is_performed_once_its_task_was_shown_without_it():
+    async with Faulty(Postpone(skip=1, on=CreateTask)) as faulty:
+        await faulty.session.send(CreateTask(input="one", task_id="t"))
+        with pytest.raises(APIConnectionError):
+            await faulty.session.send(CreateTask(input="two", task_id="t"))
+        for turns in (1, 2):
+            shown = await faulty.session.send(RetrieveTask("t"))
+            assert len(shown.turns) == turns
+            await asyncio.sleep(1)
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_a_postponed_request_without_a_task_waits_for_any_404():
+    async with Faulty(Postpone()) as faulty:
+        with pytest.raises(APIConnectionError):
+            await faulty.workers.create(input="x")
+        with pytest.raises(NotFoundError):
+            await faulty.workers.retrieve("nobody")
+        await asyncio.sleep(0)
+        assert len(faulty.fake.workers) == 1
 
 
 async def test_status_can_have_another_body():

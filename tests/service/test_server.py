@@ -11,7 +11,8 @@ import pytest
 from handinger_async import Session, Timeouts
 from handinger_async.errors import APIConnectionError
 from handinger_async.http import Request, Response
-from handinger_async.testing import serve
+from handinger_async.operations import CreateTask, CreateWorkerTemplate, ListWebhookExecutions, UpdateWebhook
+from handinger_async.testing import FakeHandinger, post_to_loopback, serve
 from handinger_async.testing.scripts import Step
 from handinger_async.testing.server import Server
 from handinger_async.transports.memory import StreamingResponse
@@ -190,3 +191,54 @@ async def test_a_response_that_must_not_have_a_body_is_sent_without(method, stat
         head, _, body = response.partition(b"\r\n\r\n")
         assert body == b""
         assert not isinstance(chunks, list) or length in head
+
+
+@pytest.fixture
+async def delivering():
+    """A worker with a webhook: a function that sets its URL and ends a run, and returns the log of the delivery."""
+    fake = FakeHandinger(deliver=post_to_loopback)
+    fake.script()
+    async with fake.session() as session:
+
+        async def deliver(url):
+            worker = await session.send(CreateWorkerTemplate())
+            await session.send(UpdateWebhook(worker.id, url=url))
+            before = asyncio.all_tasks()
+            await session.send(CreateTask(input="x", worker_id=worker.id))
+            async with asyncio.timeout(HANG_GUARD):
+                await asyncio.gather(*asyncio.all_tasks() - before)
+            (execution,) = (await session.send(ListWebhookExecutions(worker.id))).logs
+            return execution
+
+        yield deliver
+
+
+async def test_a_delivery_reaches_a_server_of_this_machine(delivering):
+    received = []
+
+    def handler(request):
+        received.append(request)
+        return Response(202, {}, b"thanks")
+
+    async with serve(handler) as url:
+        execution = await delivering(f"{url}/hook?a=%20")
+    (request,) = received
+    assert (request.method, request.target) == ("POST", "/hook?a=%20")
+    assert request.headers["x-handinger-token"].startswith("whk_")
+    assert request.headers["content-type"] == "application/json"
+    assert b'"status":"completed"' in request.body
+    assert (execution.request_status, execution.response_status) == ("success", 202)
+
+
+async def test_a_redirect_of_a_delivery_is_not_followed(delivering):
+    async with serve(lambda _: Response(307, {"Location": "http://127.0.0.1:1/"})) as url:
+        assert (await delivering(url)).response_status == 307
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"), [("https://example.com/", "beyond this machine"), ("http://127.0.0.1:1/", "connect")]
+)
+async def test_a_delivery_without_a_response_is_an_error(delivering, url, reason):
+    execution = await delivering(url)
+    assert (execution.request_status, execution.response_status) == ("error", None)
+    assert reason in execution.error_message

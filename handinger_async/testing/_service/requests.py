@@ -123,8 +123,10 @@ def _without_input(request: Request) -> Request:
 
 
 def _document(request: Request) -> Any:
-    """Return the JSON of a body, or the error; None for a body of another kind."""
+    """Return the JSON of a body, or the error; None for a form."""
+    if is_form(request):
+        return None
     try:
-        return None if is_form(request) else loads(request.read_body())
+        return loads(request.read_body())
     except ValueError as error:
         return error

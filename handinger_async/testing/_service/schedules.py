@@ -94,11 +94,12 @@ def _times(when: When, clock: Clock, now: float) -> tuple[float, Callable[[float
         case DelayedWhen(delay_in_seconds=delay):
             if delay < 0:
                 raise ValueError("delayInSeconds must not be negative")
-            return now + delay, None
+            return round(now + delay, 6), None
         case IntervalWhen(interval_seconds=interval):
             if interval < 1:
                 raise ValueError("intervalSeconds must be at least 1")
-            return now + interval, lambda moment: moment + interval
+            # Rounded as the clock is: it would never reach a moment between two microseconds.
+            return round(now + interval, 6), lambda moment: round(moment + interval, 6)
         case CronWhen(cron=cron):
             following = _cron(cron, clock)
             return following(now), following

@@ -22,9 +22,12 @@ from .tasks import TaskState
 from .views import View
 from .workers import WorkerState
 
-__all__ = ["Deliver", "Deliveries", "Hook"]
+__all__ = ["LOOPBACK", "Deliver", "Deliveries", "Hook"]
 
 Deliver: TypeAlias = Callable[[Request], HandlerResult | Awaitable[HandlerResult | None] | None]
+
+#: The hosts of this machine, on which nobody has a certificate.
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 #: Seconds to wait for the response to a delivery.
 _PATIENCE = 30.0
@@ -100,7 +103,11 @@ class Deliveries:
         began = self._clock.now()
         shown = self._view.task(task, began)
         where = URL(url)
-        headers = {"Host": where.authority, "Content-Type": JSON, "X-Handinger-Token": hook.token or ""}
+        headers = {
+            "Host": where.host_port_subcomponent or "",
+            "Content-Type": JSON,
+            "X-Handinger-Token": hook.token or "",
+        }
         request = Request("POST", where.raw_path_qs, headers, dumps({"task": document(shown)}))
         status, reason = await self._send(request)
         execution = WebhookExecution(

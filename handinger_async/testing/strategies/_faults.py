@@ -28,6 +28,7 @@ def faults() -> SearchStrategy["Fault"]:
     return st.one_of(
         st.builds(kinds.Refuse, **common),
         st.builds(kinds.Drop, **common),
+        st.builds(kinds.Postpone, st.integers(0, 60), **common),
         st.builds(
             kinds.Status,
             st.sampled_from([500, 502, 503, 504, 429, 409, 408]),

@@ -20,14 +20,12 @@ from ....operations import (
 from ..documents import json_response
 from ..errors import ServiceError, invalid
 from ..service import Call, Service
-from ..webhooks import Hook
+from ..webhooks import LOOPBACK, Hook
 
 __all__ = ["HANDLERS"]
 
 #: The number of executions on a page.
 _PAGE = 50
-
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _hook(service: Service, worker_id: str, call: Call) -> Hook:
@@ -62,7 +60,7 @@ def _check_url(text: str) -> None:
         url = URL(text)
     except ValueError:
         url = URL()
-    allowed = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
+    allowed = url.scheme == "https" or (url.scheme == "http" and url.host in LOOPBACK)
     if not (allowed and url.host) or len(text) > 2048:
         raise invalid(f"url must be an HTTPS URL of at most 2048 characters, not {shorten(repr(text), 80)}")
 
