@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         WorkerSchedule,
         WorkerTemplate,
     )
+    from .models.outcomes import Outcome
     from .retry import RetryPolicy
     from .session import Exchange, Session
     from .sse import EventParser, ServerSentEvent, encode_event
@@ -113,6 +114,7 @@ __all__ = [
     "IntervalWhen",
     "IntervalWorkerSchedule",
     "NotFoundError",
+    "Outcome",
     "Output",
     "OutputContent",
     "PermissionDeniedError",
@@ -184,6 +186,7 @@ _HOMES = {
     "IntervalWhen": "models.schedules",
     "IntervalWorkerSchedule": "models.schedules",
     "NotFoundError": "errors",
+    "Outcome": "models.outcomes",
     "Output": "models.workers",
     "OutputContent": "models.workers",
     "PermissionDeniedError": "errors",

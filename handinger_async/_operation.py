@@ -78,7 +78,8 @@ class Operation(Generic[R]):
         """Return the names of the fields that are sent as a JSON body; without any, there is no body."""
         if not cls.route.has_body:
             return []
-        return [name for name in attrs.fields_dict(cls) if name not in cls.route.path_parameters]
+        fields: Any = cls
+        return [name for name in attrs.fields_dict(fields) if name not in cls.route.path_parameters]
 
     @property
     def streams(self) -> bool:

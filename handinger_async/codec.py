@@ -67,7 +67,7 @@ def _path(operation: Operation[Any]) -> str:
 
 
 @cache
-def _has_body(cls: type[Operation[Any]]) -> bool:
+def _has_body(cls: Any) -> bool:
     """Return True if the operations of a class have a JSON body; False for ``POST …/regenerate-token``."""
     return bool(cls.body_fields())
 
@@ -91,7 +91,7 @@ def encode_request(operation: Operation[Any], *, boundary: str | None = None) ->
     route, accept = operation.route, operation.accept
     target = _path(operation)
     fields = unstructure(operation)
-    if _has_body(type(operation)):
+    if _has_body(type(operation)):  # type: ignore[arg-type]
         if files := fields.pop(FILES_FIELD, None):
             form = encode_form(fields, files, boundary)
             return Request(route.method, target, _HEADERS[accept] | {"Content-Type": form.content_type}, form)
@@ -182,7 +182,7 @@ def _decode_email(response: Response) -> str:
         if not address:
             raise
     if isinstance(address, dict) and isinstance(address.get("email"), str):  # services of the newer generation
-        return address["email"]
+        return str(address["email"])
     if not isinstance(address, str):
         raise APIResponseValidationError(f"$ must be a string, not {describe(address)}")
     return address
@@ -303,13 +303,13 @@ def decode_request(request: Request) -> Operation[Any]:
         raise LookupError(f"there is no {shorten(request.method)} {shorten(path)}")
     first = next(iter(matches))
     if first.route.has_body:
-        document = _decode_document(first, request) if _has_body(first) else {}
+        document = _decode_document(first, request) if _has_body(first) else {}  # type: ignore[arg-type]
     else:
         document = _from_texts(first, dict(parse_qsl(query, keep_blank_values=True)))
     if not isinstance(document, dict):
         raise ValueError("$ must be an object")
     # Two operations may share a route, as CreateWorker and CreateWorkerTemplate do: their required fields tell.
-    cls: Any = next((cls for cls in matches if _required_fields(cls) <= document.keys()), first)
+    cls: Any = next((cls for cls in matches if _required_fields(cls) <= document.keys()), first)  # type: ignore[arg-type]
     path_fields = {
         wire_name(cls, name): unquote(text, errors="strict") for name, text in matches[cls].groupdict().items()
     }
@@ -337,9 +337,9 @@ _WEIGHT_0 = re.compile(r"q=0(\.0{0,3})?")
 
 
 @cache
-def _required_fields(cls: type[Operation[Any]]) -> set[str]:
+def _required_fields(cls: Any) -> set[str]:
     """Return the wire names of the fields that every body of an operation has."""
-    fields: Any = attrs.fields_dict(cls)  # type: ignore[arg-type]
+    fields: Any = attrs.fields_dict(cls)
     return {wire_name(cls, name) for name in cls.body_fields() if fields[name].default is attrs.NOTHING}
 
 

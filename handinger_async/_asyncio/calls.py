@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import attrs
 from yarl import URL
 
-from ..codec import decode_response, raise_for_status
+from ..codec import decode_response, encode_request, raise_for_status
 from ..errors import APIConnectionError, APIError, APIResponseValidationError, APIStatusError, ConfigurationError
 from ..http import Endpoint, Request, Response
 from ..operations import Operation
@@ -23,7 +23,7 @@ from .credentials import KeyFunction, mask_secrets, remember
 from .options import Options
 from .pool import Pool
 
-__all__ = ["DEFAULT_MAX_BODY_SIZE", "Call", "Settings"]
+__all__ = ["DEFAULT_MAX_BODY_SIZE", "Call", "Settings", "send"]
 
 R = TypeVar("R")
 E = TypeVar("E", bound=APIError)
@@ -38,6 +38,17 @@ _MAX_PREPARED = 256
 _MAX_ERROR_BODY = 2**20
 
 
+@attrs.define
+class Generation:
+    """The generation of the service, as far as a session has learned it.
+
+    Args:
+        older: True if the service has no tasks; None before it was asked.
+    """
+
+    older: bool | None = None
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """The settings of a session or a view, shared by its calls.
@@ -50,6 +61,7 @@ class Settings:
         observe: Called with each `Attempt`.
         max_body_size: Maximum bytes of a decompressed body that is kept in memory.
         max_event_size: Maximum bytes of an event of a stream.
+        generation: The generation of the service.
     """
 
     pool: Pool
@@ -59,6 +71,7 @@ class Settings:
     observe: Observer | None
     max_body_size: int
     max_event_size: int
+    generation: Generation = attrs.field(factory=Generation)
     #: By method and target: a request without a body, and its URL and request as prepared.
     _prepared: dict[tuple[str, str], tuple[Request, URL, Request]] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -357,3 +370,9 @@ class Call:
 def _is_refused(status: int, request: Request) -> bool:
     """Return True for a status other than 2xx, and for a part of the response that the request did not ask for."""
     return not 200 <= status < 300 or (status == 206 and not request.headers.get("range"))
+
+
+async def send(settings: Settings, operation: Operation[R]) -> R:
+    """Send an operation and return its result."""
+    call = Call(settings.for_operation(operation), encode_request(operation))
+    return call.decode(operation, await call.fetch())

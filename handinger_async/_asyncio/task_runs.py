@@ -64,6 +64,9 @@ class _OncePolicy(RetryPolicy):
 
     policy: RetryPolicy = attrs.field(kw_only=True)
 
+    def __attrs_post_init__(self) -> None:
+        """Check nothing: the numbers are those of the policy."""
+
     def delay(self, request: Request, outcome: Response | APIConnectionError, **options: Any) -> float | None:
         """Decide as the policy does, if the request cannot have been performed."""
         refused = outcome.status == 429 if isinstance(outcome, Response) else not outcome.request_sent

@@ -70,7 +70,7 @@ class WorkerRun:
         except APIError as error:
             if not is_doubtful(error):
                 raise
-            raise RunUnknownError(f"the run may have been started: {error}", **self.ids()) from error
+            raise RunUnknownError(f"there is no worker to wait for: {error}", **self.ids()) from error
         self.worker_id = worker.id
         self._poll.update(worker)
 

@@ -8,11 +8,12 @@ from functools import cached_property, wraps
 from types import CoroutineType
 from typing import Any, Protocol, TypeVar, get_type_hints, overload
 
+from .._asyncio.calls import Settings
 from ..operations import Operation
 from ..schema import make_schema
 from ..streams import EventStream, FileDownload
 
-__all__ = ["Sender", "coroutine_function", "resource", "to_schema"]
+__all__ = ["Sender", "coroutine_function", "resource", "settings_of", "to_schema"]
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,3 +73,9 @@ class Sender(Protocol):
 def to_schema(output_schema: type[Any] | Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return the JSON Schema of an argument ``output_schema``."""
     return None if output_schema is None else make_schema(output_schema)
+
+
+def settings_of(sender: Sender) -> Settings:
+    """Return the settings of a session, for runs, which consist of several calls."""
+    session: Any = sender
+    return session._settings  # type: ignore[no-any-return]  # noqa: SLF001 - the resources are a part of the session

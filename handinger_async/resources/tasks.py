@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Literal, overload
 
 from .. import operations
-from .._asyncio.runs import retrieve_task
+from .._asyncio.polling import StartFunction, UpdateFunction, check_arguments
+from .._asyncio.runs import Job, run_task, wait_for_task
+from .._asyncio.task_runs import TaskRun, retrieve_task
 from ..models import Budget, DeleteTaskResponse, TaskTurnList, TaskWithTurns, Worker
+from ..models.uploads import FileInput, to_uploads
 from ..streams import EventStream
-from ._resource import Sender, coroutine_function
+from ._resource import Sender, coroutine_function, settings_of
 
 __all__ = ["Tasks"]
 
@@ -33,6 +36,7 @@ class Tasks:
         task_id: str | None = None,
         budget: Budget | None = None,
         stream: Literal[False] = False,
+        files: Iterable[FileInput] = (),
     ) -> Coroutine[Any, Any, Worker]: ...
 
     @overload
@@ -44,6 +48,7 @@ class Tasks:
         task_id: str | None = None,
         budget: Budget | None = None,
         stream: Literal[True],
+        files: Iterable[FileInput] = (),
     ) -> EventStream: ...
 
     @overload
@@ -55,6 +60,7 @@ class Tasks:
         task_id: str | None = None,
         budget: Budget | None = None,
         stream: bool,
+        files: Iterable[FileInput] = (),
     ) -> Coroutine[Any, Any, Worker] | EventStream: ...
 
     @coroutine_function
@@ -66,6 +72,7 @@ class Tasks:
         task_id: str | None = None,
         budget: Budget | None = None,
         stream: bool = False,
+        files: Iterable[FileInput] = (),
     ) -> Coroutine[Any, Any, Worker] | EventStream:
         """Start or continue a task. The response comes when the run is over.
 
@@ -78,12 +85,13 @@ class Tasks:
             task_id: The id of the task to continue, or a new id; None to let the service choose one.
             budget: The cost limit; None for the service's default.
             stream: Return its events instead of its final state.
+            files: Files for the worker: paths, ``(name, bytes)`` or open binary files.
 
         Returns:
             To await: the worker in its final state. With ``stream=True``, to iterate: its events.
         """
         operation = operations.CreateTask(
-            input=input, worker_id=worker_id, task_id=task_id, budget=budget, stream=stream
+            input=input, worker_id=worker_id, task_id=task_id, budget=budget, stream=stream, files=to_uploads(files)
         )
         return self._sender.stream(operation) if stream else self._sender.send(operation)
 
@@ -97,7 +105,7 @@ class Tasks:
         Returns:
             To await: the task and its turns.
         """
-        return retrieve_task(self._sender, operations.RetrieveTask(task_id=task_id))
+        return retrieve_task(self._sender.send, operations.RetrieveTask(task_id=task_id))
 
     @coroutine_function
     def list_turns(self, task_id: str) -> Coroutine[Any, Any, TaskTurnList]:
@@ -122,3 +130,77 @@ class Tasks:
             To await: the result, with ``archived``.
         """
         return self._sender.send(operations.DeleteTask(task_id=task_id))
+
+    @coroutine_function
+    def run(
+        self,
+        *,
+        input: str,
+        worker_id: str | None = None,
+        task_id: str | None = None,
+        new_task_id: str | None = None,
+        budget: Budget | None = None,
+        files: Iterable[FileInput] = (),
+        deadline: float | None = None,
+        on_start: StartFunction | None = None,
+        on_update: UpdateFunction | None = None,
+    ) -> Coroutine[Any, Any, TaskWithTurns]:
+        """Run a task once, and wait for its result.
+
+        The service is never asked twice to run the input. If the connection is lost, the task is found again by its id,
+        which the client chooses.
+
+        Args:
+            input: The message.
+            worker_id: The id of the worker; None for a new one with the message as its instructions.
+            task_id: The id of a task to continue.
+            new_task_id: An id for a new task. If the service knows it already, it is waited for and nothing is sent.
+            budget: The cost limit; None for the service's default.
+            files: Files for the worker: paths, ``(name, bytes)`` or open binary files.
+            deadline: Seconds after which to give up; the run goes on. None for ``Timeouts.deadline``.
+            on_start: Called with the ids of worker and task, before anything is sent; that of the worker may be None.
+                It may be a coroutine function. What it raises ends the run before its beginning.
+            on_update: Called with each new state, a `TaskWithTurns`. What it raises is logged.
+
+        Returns:
+            To await: the task and its turns.
+
+        Raises:
+            RunFailedError: The task ended with ``error`` or ``aborted``.
+            RunTimeoutError: It had not ended at the deadline.
+            RunUnknownError: It may have been started, and the service does not know it.
+        """
+        job = Job(
+            input=input,
+            worker_id=worker_id,
+            task_id=task_id,
+            new_task_id=new_task_id,
+            budget=budget,
+            files=files,
+            deadline=deadline,
+            on_start=on_start,
+            on_update=on_update,
+        )
+        return run_task(settings_of(self._sender), job)
+
+    @coroutine_function
+    def wait(
+        self, task_id: str, *, deadline: float | None = None, on_update: UpdateFunction | None = None
+    ) -> Coroutine[Any, Any, TaskWithTurns]:
+        """Wait until a task has ended.
+
+        Args:
+            task_id: The id of the task.
+            deadline: Seconds after which to give up; the run goes on. None for ``Timeouts.deadline``.
+            on_update: Called with each new state, a `TaskWithTurns`. What it raises is logged.
+
+        Returns:
+            To await: the task and its turns.
+
+        Raises:
+            RunFailedError: The task ended with ``error`` or ``aborted``.
+            RunTimeoutError: It had not ended at the deadline.
+        """
+        check_arguments(deadline, on_update=on_update)
+        settings = settings_of(self._sender)
+        return wait_for_task(settings, TaskRun(settings, task_id, on_update=on_update), deadline)

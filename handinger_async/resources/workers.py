@@ -6,11 +6,14 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Literal, overload
 
 from .. import operations
+from .._asyncio.polling import StartFunction, UpdateFunction, check_arguments
+from .._asyncio.runs import Job, run_worker, wait_for_worker
+from .._asyncio.worker_runs import WorkerRun
 from ..http import EVENT_STREAM
 from ..models import UNSET, Budget, DeleteWorkerResponse, Unset, Visibility, Worker, WorkerTemplate
 from ..operations import Operation
 from ..streams import EventStream, FileDownload
-from ._resource import Sender, coroutine_function, resource, to_schema
+from ._resource import Sender, coroutine_function, resource, settings_of, to_schema
 from .schedules import Schedules
 from .webhooks import Webhooks
 
@@ -256,6 +259,59 @@ class Workers:
             To await: the result, with ``deleted``.
         """
         return self._sender.send(operations.DeleteWorker(worker_id=worker_id))
+
+    @coroutine_function
+    def run(
+        self,
+        *,
+        input: str,
+        budget: Budget | None = None,
+        deadline: float | None = None,
+        on_start: StartFunction | None = None,
+        on_update: UpdateFunction | None = None,
+    ) -> Coroutine[Any, Any, Worker]:
+        """Create a worker on a service of the older generation, and wait for its result; see also `Session.run`.
+
+        Args:
+            input: The instruction.
+            budget: The cost limit; None for the service's default.
+            deadline: Seconds after which to give up; the run goes on. None for ``Timeouts.deadline``.
+            on_start: Called with the id of the worker, and None, when the service has made it. It may be a coroutine
+                function.
+            on_update: Called with each new state, a `Worker`. What it raises is logged.
+
+        Returns:
+            To await: the worker in its final state.
+
+        Raises:
+            RunFailedError: The worker ended with an error.
+            RunTimeoutError: It had not completed at the deadline.
+            RunUnknownError: It may have been created, and its id is not known.
+        """
+        job = Job(input=input, budget=budget, deadline=deadline, on_start=on_start, on_update=on_update)
+        return run_worker(settings_of(self._sender), job)
+
+    @coroutine_function
+    def wait(
+        self, worker_id: str, *, deadline: float | None = None, on_update: UpdateFunction | None = None
+    ) -> Coroutine[Any, Any, Worker]:
+        """Wait until a worker has completed. Its stream is followed where there is one; else it is asked for.
+
+        Args:
+            worker_id: The id of the worker.
+            deadline: Seconds after which to give up; the run goes on. None for ``Timeouts.deadline``.
+            on_update: Called with each new state, a `Worker`. What it raises is logged.
+
+        Returns:
+            To await: the worker in its final state.
+
+        Raises:
+            RunFailedError: The worker ended with an error.
+            RunTimeoutError: It had not completed at the deadline.
+        """
+        check_arguments(deadline, on_update=on_update)
+        settings = settings_of(self._sender)
+        return wait_for_worker(settings, WorkerRun(settings, worker_id, on_update), deadline)
 
     def _send_or_stream(self, operation: Operation[Worker]) -> Coroutine[Any, Any, Worker] | EventStream:
         sender = self._sender
