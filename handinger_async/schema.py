@@ -135,8 +135,8 @@ def _whole_numbers(value: Any) -> Any:
 
 def _explain(error: ValueError, document: Any, path: str) -> tuple[str, str]:
     """Return the path of the value to blame, and the reason."""
-    errors = getattr(error, "errors", None)
-    if callable(errors):
+    errors: Any = getattr(error, "errors", None)  # of pydantic
+    if errors is not None:
         first = errors(include_url=False, include_context=False)[0]
         missing = first["type"] == "missing"
         place = path + _pydantic_path(first["loc"], document, missing=missing)
@@ -158,16 +158,13 @@ def _reason(message: str) -> str:
 def _pydantic_path(location: tuple[str | int, ...], document: Any, *, missing: bool) -> str:
     """Return the path of a location, without the members of unions, which the document does not have."""
     path = ""
-    last = len(location) - 1
-    for place, part in enumerate(location):
+    *parents, last = ("", *location)
+    for part in parents if missing else (*parents, last):
         if isinstance(part, int) and isinstance(document, list):
-            path += f"[{part}]"
-        elif isinstance(document, dict) and (part in document or (missing and place == last)):
-            path += f".{shorten(str(part), 60)}"
-        else:
-            continue
-        document = document[part] if not (missing and place == last) else None
-    return path
+            path, document = f"{path}[{part}]", document[part]
+        elif isinstance(document, dict) and part in document:
+            path, document = f"{path}.{shorten(str(part), 60)}", document[part]
+    return f"{path}.{last}" if missing else path
 
 
 def _is_pydantic(output_schema: Any) -> bool:
