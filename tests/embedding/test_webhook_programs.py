@@ -12,6 +12,7 @@ from aiohttp import web
 
 from handinger_async import Session, TaskWithTurns
 from handinger_async.http import Request, Response
+from handinger_async.testing import FakeHandinger
 from handinger_async.transports.memory import MemoryTransport
 
 from .test_programs import WEBHOOK_PROGRAMS, load
@@ -93,3 +94,22 @@ def test_program_reads_the_token_from_the_environment(monkeypatch: pytest.Monkey
     (path,) = (path for path in WEBHOOK_PROGRAMS if path.stem == "webhooks_starlette")
     program: Any = load(path)
     assert program.app().routes[0].path == "/hook"
+
+
+@pytest.mark.parametrize("path", WEBHOOK_PROGRAMS, ids=lambda path: path.stem)
+async def test_program_receives_what_the_service_delivers(path: Any) -> None:
+    tokens: set[str] = set()
+    used: asyncio.Queue[TaskWithTurns] = asyncio.Queue()
+
+    async def deliver(request: Request) -> Response:
+        return Response(await post(request.headers, request.body))
+
+    service = FakeHandinger(deliver=deliver)
+    program: Any = load(path)
+    app = program.make_app(Session(api_key="key", transport=MemoryTransport(service)), tokens, used.put_nowait)
+    async with POSTERS[path.stem](app) as post, Session(api_key="key", transport=MemoryTransport(service)) as session:
+        worker = await session.workers.create_template(instructions="Report the weather.")
+        webhook = await session.workers.webhooks.update(worker.id, url="https://example.com/hook")
+        tokens.add(str(webhook.token))
+        await session.tasks.create(input="Weather?", worker_id=worker.id, task_id="tsk_1")
+        assert (await used.get()).task.id == "tsk_1"
