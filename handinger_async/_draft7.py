@@ -52,7 +52,7 @@ _SIMPLE: dict[str, Schema] = {
     "DateType": {"type": "string", "format": "date"},
     "TimeDeltaType": {"type": "string", "format": "duration"},
     "UUIDType": {"type": "string", "format": "uuid"},
-    "DecimalType": {"anyOf": [{"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}, {"type": "number"}]},
+    "DecimalType": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}]},
 }
 
 

@@ -82,7 +82,7 @@ async def test_program_retrieves_the_task_of_a_delivery(path: Any, capsys: pytes
         assert await post({"X-Handinger-Token": "whk_old"}, b"hello") == 204
         assert await post({"X-Handinger-Token": "whk_old"}, b'{"taskId": "tsk_2"}') == 204
         assert await post({"X-Handinger-Token": "whk_new"}, body) == 204
-        assert (await used.get()).task.title == "Weather"
+        assert (await asyncio.wait_for(used.get(), 60)).task.title == "Weather"
     assert requests == ["/api/tasks/tsk_2", "/api/tasks/tsk_1"]
     assert used.empty()
     assert capsys.readouterr().out.startswith("tsk_2 404 ")
@@ -112,4 +112,4 @@ async def test_program_receives_what_the_service_delivers(path: Any) -> None:
         webhook = await session.workers.webhooks.update(worker.id, url="https://example.com/hook")
         tokens.add(str(webhook.token))
         await session.tasks.create(input="Weather?", worker_id=worker.id, task_id="tsk_1")
-        assert (await used.get()).task.id == "tsk_1"
+        assert (await asyncio.wait_for(used.get(), 60)).task.id == "tsk_1"
