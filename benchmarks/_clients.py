@@ -144,6 +144,13 @@ class Ours(Client):
         self._choose_parser()
         return await self._session.workers.schedules.list("many")
 
+    async def upload(self, path: str) -> Any:
+        """Upload a file with a new task."""
+        from handinger_async.operations import CreateTask
+
+        self._choose_parser()
+        return await self._session.send(CreateTask("Read it.", files=[path]))
+
     async def events(self, worker_id: str) -> int:
         count = 0
         async with self._session.workers.stream_updates(worker_id) as events:

@@ -108,6 +108,7 @@ def responses() -> dict[bytes, bytes]:
     blocks = [together[start : start + 16 * KIB] for start in range(0, len(together), 16 * KIB)]
     return {
         b"/api/workers/small": plain(documents.small()),
+        b"/api/tasks": plain(documents.small()),
         b"/api/workers/big": plain(documents.big()),
         b"/api/workers/many/schedules": plain(documents.schedules()),
         b"/api/workers/each/stream": chunked(events),
@@ -117,7 +118,7 @@ def responses() -> dict[bytes, bytes]:
 
 
 class Connection:
-    """A connection that sends the response to each GET request in one write.
+    """A connection that sends the response to each request in one write. Bodies of requests are read and dropped.
 
     Args:
         accepted: The socket.
@@ -129,18 +130,37 @@ class Connection:
         self.socket = accepted
         self.known = known
         self.data = b""
+        #: The path of a request whose body is arriving, and the bytes of it that are missing.
+        self.path = b""
+        self.missing = 0
 
     def receive(self) -> bool:
         """Read available data and respond to complete requests; return False once the client has disconnected."""
         try:
             received = self.socket.recv(64 * KIB)
+            if self.missing:
+                self.drop(len(received))
+                return bool(received)
             *heads, self.data = (self.data + received).split(HEAD_END)
             for head in heads:
+                if head.startswith(b"POST "):
+                    self.path = head[5 : head.index(b" ", 5)]
+                    self.missing = int(head.lower().partition(b"content-length:")[2].split()[0])
+                    begun = HEAD_END.join((*heads[heads.index(head) + 1 :], self.data))
+                    self.data = b""
+                    self.drop(len(begun))
+                    break
                 path = head[4 : head.index(b" ", 4)].partition(b"?")[0]
                 self.socket.sendall(self.known[path])
         except ConnectionError:
             return False
         return bool(received)
+
+    def drop(self, size: int) -> None:
+        """Drop bytes of a body, and respond at its end."""
+        self.missing -= size
+        if not self.missing:
+            self.socket.sendall(self.known[self.path])
 
 
 def serve(listener: socket.socket, known: dict[bytes, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Memory of a list of schedules, of a process after a thousand requests, and of a long stream.
+"""Memory of a list of schedules, of a process after a thousand requests, of a long stream and of a large upload.
 
 Each number is measured and printed by a process of its own.
 """
@@ -16,6 +16,7 @@ from ._measure import Goal, number, print_goals, table
 from ._server import served
 
 KEPT, RESIDENT, STREAM = "kept by a list of 1000", "resident after 1000 requests", "growth over a million events"
+UPLOAD = "growth over an upload of 1 GiB"
 
 #: Programs that run after the client is made; each prints a number of bytes.
 PROGRAMS = {
@@ -40,14 +41,25 @@ PROGRAMS = {
     assert await client.events("million") == MILLION
     print(max(0, resident() - before))
 """,
+    UPLOAD: """
+    import tempfile
+    with tempfile.NamedTemporaryFile() as file:
+        await client.upload(file.name)
+        file.truncate(2**30)
+        before = resident()
+        await client.upload(file.name)
+    print(max(0, resident("VmHWM") - before))
+""",
 }
+#: The programs that only our clients can run, and one round of which is enough.
+OURS_ALONE = {STREAM, UPLOAD}
 MAIN = """
 import asyncio, sys
 from benchmarks._clients import make
 MILLION = {million}
-def resident():
+def resident(what="VmRSS"):
     with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(what))
 async def main():
     client = make(sys.argv[1], sys.argv[2])
 {program}
@@ -77,7 +89,7 @@ def run(rounds: int) -> dict[str, object]:
         for round_ in range(rounds):
             for label, row in measured.items():
                 for name in names:
-                    if label == STREAM and (round_ or name not in (OURS, OURS_JSON)):
+                    if label in OURS_ALONE and (round_ or name not in (OURS, OURS_JSON)):
                         continue
                     row[name].append(measure(name, label, base_url))
     medians = {
@@ -106,6 +118,7 @@ def run(rounds: int) -> dict[str, object]:
         (f"{KEPT}: over the official client", kept[ours] / least if least else None, "<=", 0.5),
         (f"{RESIDENT}: over {base}", resident[ours] / resident[base], "<=", 1.08),
         (f"{STREAM}: MB", medians[STREAM][ours] / 1e6, "<=", 1),
+        (f"{UPLOAD}: MB", medians[UPLOAD][ours] / 1e6, "<=", 8),
     ]
     print_goals(goals)
     return {"bytes": medians}

@@ -32,9 +32,9 @@ from ._json import dumps
 from ._structure import Hook, is_response_model, is_string_literal, make_structure_hook
 from .errors import APIResponseValidationError, shorten
 from .http import Request, Response
-from .models.uploads import Upload
 from .operations import Operation
 from .sse import ServerSentEvent
+from .uploads import Upload
 
 __all__ = ["SNAKE_CASE", "TAGGED", "structure", "to_dict", "to_json", "unstructure", "wire_name"]
 

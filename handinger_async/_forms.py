@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 from ._json import dumps
 from ._multipart import MULTIPART, MultipartBody, Part, unescape
-from .errors import ConfigurationError, shorten
+from .errors import ConfigurationError, quoted, shorten
 from .http import Request
-from .models.uploads import Upload
+from .uploads import Upload
 
 __all__ = ["FILES_FIELD", "decode_form", "encode_form", "form_parts", "is_form", "replace_fields"]
 
@@ -24,8 +24,10 @@ FILES_FIELD = "files"
 #: The parts of a form, and the bytes of a part's head. Ours have at most a few hundred of either.
 _MAX_PARTS = 10_000
 _MAX_HEAD = 2**14
-#: A parameter of a header field. A quoted value ends at a quote before a semicolon or the end of the line.
-_PARAMETER = re.compile(r';[ \t]*([\w!#$&+.^`|~*-]+)[ \t]*=[ \t]*(?:"(.*?)"(?=[ \t]*(?:;|$))|([^\s";]*))', re.ASCII)
+#: A parameter of a header field, or a semicolon alone. A quoted value ends at a quote before a semicolon or the end.
+_PARAMETER = re.compile(
+    r';[ \t]*(?:([\w!#$&+.^`|~*-]+)[ \t]*=[ \t]*(?:"(.*?)"(?=[ \t]*(?:;|$))|([^\s";]*)))?[ \t]*', re.ASCII
+)
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -155,10 +157,20 @@ def _to_part(content: bytes) -> Part | None:
 
 
 def _parameters(field: str) -> dict[str, str]:
-    """Return the parameters of a header field, by their names in lower case."""
+    """Return the parameters of a header field, by their names in lower case.
+
+    Raises:
+        ValueError: They are malformed. The search does not go on behind that: it would take quadratic time.
+    """
     found: dict[str, str] = {}
-    for name, quoted, plain in _PARAMETER.findall(field):
-        value = quoted or plain
+    at = field.find(";")
+    while 0 <= at < len(field):
+        parameter = _PARAMETER.match(field, at)
+        if parameter is None:
+            raise ValueError(f"malformed parameters of a header field: {quoted(field)}")
+        at = parameter.end()
+        name, within_quotes, plain = parameter.groups(default="")
+        value = within_quotes or plain
         if '"' in value:  # browsers escape a quote as %22, others with a backslash
             value = _ESCAPED.sub(r"\1", value)
         found[name.lower()] = unescape(value)

@@ -23,7 +23,6 @@ from .models import (
     TaskTurnList,
     TaskWithTurns,
     Unset,
-    Upload,
     Visibility,
     Webhook,
     WebhookExecutionList,
@@ -31,7 +30,6 @@ from .models import (
     Worker,
     WorkerSchedule,
     WorkerTemplate,
-    to_uploads,
     to_when,
 )
 from .models._checks import (
@@ -45,6 +43,7 @@ from .models._checks import (
 )
 from .models._model import frozen_model
 from .sse import ServerSentEvent
+from .uploads import Upload, to_uploads
 
 __all__ = [
     "OPERATIONS",
@@ -285,7 +284,7 @@ class CreateTask(Operation[Worker]):
         budget: The cost limit; None for the service's default.
         stream: Request a stream of events instead of the worker.
         files: Files for the worker: paths, ``(name, bytes)``, or binary files that stay open until they are sent. They
-            become a tuple of `handinger_async.models.Upload`.
+            become a tuple of `handinger_async.uploads.Upload`.
 
     Raises:
         OSError: A file does not exist, or cannot be opened.

@@ -109,7 +109,7 @@ def request_lines(operation: Operation[Any]) -> list[str]:
         f"{request.method} {request.target} HTTP/1.1",
         *(f"{name}: {text}" for name, text in request.headers.items()),
     ]
-    return [*head, "", request.body.decode()] if request.body else head
+    return [*head, "", request.read_body().decode()] if request.body else head
 
 
 # The page #############################################################################################################

@@ -23,7 +23,10 @@ class Handinger:
         connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
         connection = connect(url.host or "", url.port, timeout=60)
         connection.request(
-            request.method, url.raw_path_qs, request.body or None, dict(request.headers)
+            request.method,
+            url.raw_path_qs,
+            request.read_body() or None,
+            dict(request.headers),
         )
         return connection, connection.getresponse()
 

@@ -23,7 +23,7 @@ def prepare(client: httpx.AsyncClient, endpoint: Endpoint, request: Request) -> 
     headers = [
         (name.encode(), value.encode()) for name, value in request.headers.items()
     ]
-    body = request.body or None
+    body = request.read_body() or None
     return client.build_request(request.method, str(url), headers=headers, content=body)
 
 

@@ -23,7 +23,7 @@ def make_request(
         str(url),
         method=request.method,
         headers=dict(request.headers),
-        body=request.body or None,
+        body=request.read_body() or None,
         connect_timeout=60,
         request_timeout=0,  # a stream may last for hours
         streaming_callback=None

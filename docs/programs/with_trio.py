@@ -26,7 +26,7 @@ class Handinger:
             request.method,
             str(url),
             headers=dict(request.headers),
-            content=request.body or None,
+            content=request.read_body() or None,
         )
 
     async def send(self, operation: operations.Operation[Any]) -> Any:

@@ -19,7 +19,6 @@ from .schedules import (
     to_when,
 )
 from .tasks import DeleteTaskResponse, Task, TaskTotals, TaskTurnList, TaskWithTurns, Turn
-from .uploads import Upload, to_uploads
 from .webhooks import Webhook, WebhookExecution, WebhookExecutionList
 from .workers import (
     Costs,
@@ -61,7 +60,6 @@ __all__ = [
     "Turn",
     "UnknownWorkerSchedule",
     "Unset",
-    "Upload",
     "Usage",
     "Visibility",
     "Webhook",
@@ -71,6 +69,5 @@ __all__ = [
     "Worker",
     "WorkerSchedule",
     "WorkerTemplate",
-    "to_uploads",
     "to_when",
 ]

@@ -43,10 +43,16 @@ class Upload(aiohttp.Payload):
         return True
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Read and send each chunk. Backpressure: `writer` waits until the connection takes more."""
+        """Read and send each chunk. Backpressure: `writer` waits until the connection takes more.
+
+        It ends with the last byte: if aiohttp got the response before, it would not use the connection again.
+        """
         reader = BodyReader(self._value)
+        left = self.size
         try:
-            while chunk := await self._read(reader):
+            while left != 0 and (chunk := await self._read(reader)):
+                if left is not None:
+                    left -= len(chunk)
                 await writer.write(chunk)
         finally:
             reader.close()

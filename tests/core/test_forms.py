@@ -1,14 +1,17 @@
 """Forms of other clients, as the service's side reads them, and what a form cannot carry."""
 
 import re
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handinger_async import ConfigurationError
 from handinger_async.codec import decode_request, encode_request
 from handinger_async.http import Request
-from handinger_async.models import Upload
 from handinger_async.operations import CreateTask
+from handinger_async.uploads import Upload
 
 INPUT = b'--B\r\nContent-Disposition: form-data; name="input"\r\n\r\nHello.\r\n'
 END = b"--B--\r\n"
@@ -62,7 +65,7 @@ def test_either_name_of_files_is_read_once_or_more(name: str) -> None:
     ("disposition", "name"),
     [
         ("name=files; filename=a.txt", "a.txt"),
-        ('filename="a;b.txt";name="files"', "a;b.txt"),
+        ('filename="a;b.txt" ;name="files";', "a;b.txt"),
         (r'name="files"; filename="a\"b\\c.txt"', r'a"b\c.txt'),
         (r'name="files"; filename="a\b.txt"', r"a\b.txt"),
         ('name="files"; filename="%22%0D%0A%25é"', '"\r\n%25é'),
@@ -99,6 +102,8 @@ def test_a_file_field_in_which_nothing_was_chosen_is_no_file() -> None:
         ),
         (INPUT + file_part('name="files"') + END, re.escape("$.files")),
         (file_part('name="files"; filename="a"') + END, r"\$\.input is missing"),
+        (INPUT + file_part('name="files"; filename="a" b') + END, "malformed parameters of a header field"),
+        (INPUT + file_part("name=files" + ';a="' * 4001) + END, "malformed parameters of a header field"),
         (INPUT * 10_001 + END, "more than 10000 parts"),
     ],
 )
@@ -111,6 +116,17 @@ def test_what_is_no_form_for_a_task_is_refused(body: bytes, reason: str) -> None
 def test_a_form_without_a_usable_boundary_is_refused(parameters: str) -> None:
     with pytest.raises(ValueError, match="the Content-Type has no boundary"):
         read(INPUT + END, f"multipart/form-data{parameters}")
+
+
+@given(st.data())
+def test_a_form_that_was_changed_is_read_or_refused(data: st.DataObject) -> None:
+    body = INPUT + file_part('name="files"; filename="a;b"', head="Content-Type: text/plain\r\n") + END
+    start = data.draw(st.integers(0, len(body)))
+    end = data.draw(st.integers(start, min(len(body), start + 20)))
+    inserted = data.draw(st.binary(max_size=3) | st.sampled_from([b"\r\n", b"--B", b'"', b";"]))
+    changed = body[:start] + inserted + body[end:]
+    with suppress(ValueError):
+        assert isinstance(read(changed), CreateTask)
 
 
 def test_files_in_json_and_for_other_operations_are_refused() -> None:

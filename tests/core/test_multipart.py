@@ -17,8 +17,8 @@ from handinger_async import ConfigurationError
 from handinger_async._sources import CHUNK_SIZE
 from handinger_async.codec import decode_request, encode_request
 from handinger_async.http import MultipartBody, Part, Request
-from handinger_async.models import Upload
 from handinger_async.operations import CreateTask
+from handinger_async.uploads import Upload
 
 LARGE = bytes(range(256)) * 4096 + b"end"
 

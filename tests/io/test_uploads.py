@@ -64,6 +64,7 @@ def test_a_request_with_a_pipe_is_sent_once() -> None:
     with os.fdopen(reading, "rb") as file, pytest.raises(APIStatusError) as failure:
         run(send(service, CreateTask("x", files=[("log", file)]), idempotency_key="k"))
     assert (failure.value.status_code, failure.value.attempts) == (503, 1)
+    assert [attempt.delay for attempt in service.attempts] == [None]
     assert received(service) == [CreateTask("x", files=[("log", b"data")])]
 
 

@@ -11,9 +11,10 @@ from hypothesis.strategies import SearchStrategy
 from ... import operations as ops
 from ..._multipart import unescape
 from ...http import EVENT_STREAM
-from ...models import Upload, When, WorkerSchedule
+from ...models import When, WorkerSchedule
 from ...models._checks import check_count, check_optional_id
 from ...operations import Operation
+from ...uploads import Upload
 from ._models import model, schedules, union_members
 from ._streams import event_lists
 from ._values import INSTANTS, INTEGERS, VALUES

@@ -1,6 +1,5 @@
 """Files to upload."""
 
-import mimetypes
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -8,9 +7,9 @@ from typing import IO, Any, TypeAlias
 
 import attrs
 
-from .._multipart import check_media_type, check_name
-from .._sources import PathSource, Source, to_source
-from ..errors import ConfigurationError
+from ._multipart import check_media_type, check_name
+from ._sources import PathSource, Source, to_source
+from .errors import ConfigurationError
 
 __all__ = ["FileInput", "Upload", "to_uploads"]
 
@@ -69,6 +68,8 @@ class Upload:
 
 def _guess(filename: str) -> str:
     """Return the media type for a name; of a compressed file, that of the compression."""
+    import mimetypes  # rarely needed
+
     found = _SUFFIXES.search(filename)
     media_type, encoding = mimetypes.guess_type(f"file{found[0]}") if found else (None, None)
     if encoding is not None:
