@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         "--faults",
         type=_faults,
         default=[],
-        help=f"faults to inject, separated by commas: {SYNTAX.replace('%', '%%')}. KIND is refuse, drop, "
+        help=f"faults to inject, separated by commas: {SYNTAX.replace('%', '%%')}. KIND is refuse, drop[:SECONDS], "
         "postpone:SECONDS, delay:SECONDS, trickle:BYTES, cut:BYTE, corrupt:BYTE, close, or a status code such as "
         f"503:RETRY_AFTER. OPERATION is {names}; or short {short}",
     )

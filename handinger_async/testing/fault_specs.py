@@ -36,7 +36,7 @@ ABBREVIATIONS = {
 
 _KINDS: dict[str, Callable[..., Fault]] = {
     "refuse": lambda _, **common: Refuse(**common),
-    "drop": lambda _, **common: Drop(**common),
+    "drop": lambda seconds, **common: Drop(after=seconds, **common),
     "postpone": lambda seconds, **common: Postpone(seconds or 0.0, **common),
     "delay": lambda seconds, **common: Delay(1.0 if seconds is None else seconds, **common),
     "trickle": lambda size, **common: Trickle(int(size or 1), **common),
@@ -56,8 +56,8 @@ def parse_faults(text: str) -> list[Fault]:
 
     Each has the form ``KIND[:VALUE][@OPERATION][*TIMES][%PERCENT]``:
 
-    - KIND is ``refuse``, ``drop``, ``postpone:SECONDS``, ``delay:SECONDS``, ``trickle:BYTES``, ``cut:BYTE``,
-      ``corrupt:BYTE``, ``close``, or a status code such as ``503:RETRY_AFTER``.
+    - KIND is ``refuse``, ``drop`` or ``drop:SECONDS``, ``postpone:SECONDS``, ``delay:SECONDS``, ``trickle:BYTES``,
+      ``cut:BYTE``, ``corrupt:BYTE``, ``close``, or a status code such as ``503:RETRY_AFTER``.
     - OPERATION is the name of an operation's class in kebab-case, such as ``create-worker`` (see `OPERATION_NAMES`), or
       a short name from `ABBREVIATIONS`. All operations if it is left out.
     - TIMES is a number or ``all``; 1 if it is left out.

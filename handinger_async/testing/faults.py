@@ -116,11 +116,24 @@ class Refuse(Fault):
 
 @attrs.frozen
 class Drop(Fault):
-    """The connection is lost before the response. The request is performed, so that a retried POST doubles it."""
+    """The connection is lost before the response. The request is performed, so that a retried POST doubles it.
+
+    Args:
+        after: Seconds after which the connection is lost although the response is not there yet, as during a long run;
+            None to lose it with the response.
+    """
+
+    after: float | None = attrs.field(default=None, kw_only=True)
 
     async def apply(self, call_next: CallNext) -> StreamingResponse:
         """See `Fault.apply`."""
-        await close((await call_next()).chunks)
+        patience = asyncio.timeout(self.after)
+        try:
+            async with patience:
+                await close((await call_next()).chunks)
+        except TimeoutError:
+            if not patience.expired():
+                raise
         raise APIConnectionError("the connection was lost")
 
 

@@ -29,9 +29,11 @@ class Step:
         text: Text appended to the output of this run.
         after: Seconds since the previous step, or since the run began.
         files: Contents of files to publish, by path.
-        status: The new status; None for ``"running"``, and for ``"completed"`` in the last step. A script that ends
-            with another status than ``"completed"`` leaves its worker and the streams of it waiting.
-        fields: Other fields of the `Worker` to replace for the rest of the run: ``{"error": {"message": "…"}}``.
+        status: The new status; None for ``"running"``, and for ``"completed"`` in the last step. ``"error"`` and
+            ``"aborted"`` end the run too: they are shown by its task, while its worker is completed. A script that ends
+            with any other status leaves its worker, and all who wait for it, waiting.
+        fields: Other fields of the `Worker` to replace for the rest of the run: ``{"error": {"message": "…"}}``, which
+            makes its task fail, or ``{"structured_output": {…}}``.
         data: The data of the event; None for the worker's JSON.
     """
 

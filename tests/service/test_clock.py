@@ -9,7 +9,7 @@ from handinger_async.http import Request
 from handinger_async.operations import CreateTask, CreateWorker, CreateWorkerTemplate, UpdateWebhook
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing._service import clock
-from handinger_async.testing.virtual_time import run
+from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 from handinger_async.transports.memory import MemoryTransport
 
 CREATE = Request("POST", "/api/workers", {"Authorization": "Bearer k"}, b'{"input":"x"}')
@@ -79,6 +79,7 @@ def test_deliveries_go_on_in_another_event_loop():
             await asyncio.sleep(0.001)
 
     worker_id = run(create_worker())
-    for count in (1, 2):
-        run(work(worker_id))
-        assert len(received) == count
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as one, asyncio.Runner(loop_factory=VirtualTimeLoop) as two:
+        for count, runner in enumerate((one, two), 1):  # the first loop stands still meanwhile, and is not closed
+            runner.run(work(worker_id))
+            assert len(received) == count

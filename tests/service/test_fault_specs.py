@@ -12,7 +12,7 @@ from handinger_async.testing.faults import CloseConnection, Corrupt, Cut, Delay,
     ("text", "faults"),
     [
         ("", []),
-        ("drop", [Drop()]),
+        ("drop, drop:0.5", [Drop(), Drop(after=0.5)]),
         ("refuse*3, drop@create", [Refuse(times=3), Drop(on=CreateWorker)]),
         ("postpone, postpone:20@task*2", [Postpone(), Postpone(20, on=CreateTask, times=2)]),
         ("503", [Status(503)]),

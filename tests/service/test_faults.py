@@ -118,6 +118,21 @@ async def test_status_responds_with_an_error_without_performing(network):
         assert faulty.fake.requests == []
 
 
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("after", [0, 10])
+async def test_drop_may_lose_the_connection_during_a_run(after):
+    fake = FakeHandinger()
+    fake.script(Step("x", after=100))
+    async with fake.session(Drop(after=after), retry=ONCE) as session:
+        with pytest.raises(APIConnectionError):
+            await session.send(CreateTask(input="x", task_id="t"))
+        assert now() == after
+        assert (await session.send(RetrieveTask("t"))).task.status == "pending"
+        await asyncio.sleep(100)
+        assert (await session.send(RetrieveTask("t"))).task.status == "completed"
+    assert fake.runs == {"x": 1}
+
+
 @NETWORK
 async def test_a_postponed_task_is_performed_once_a_get_said_404(network):
     async with Faulty(Postpone(), network=network) as faulty:
@@ -163,13 +178,17 @@ async def test_a_postponed_turn_is_performed_once_its_task_was_shown_without_it(
 
 @pytest.mark.usefixtures("virtual_time")
 async def test_a_postponed_request_without_a_task_waits_for_any_404():
-    async with Faulty(Postpone()) as faulty:
+    async with Faulty(Postpone(on=CreateWorker, skip=1)) as faulty:
+        worker = await faulty.workers.create(input="x")
         with pytest.raises(APIConnectionError):
-            await faulty.workers.create(input="x")
+            await faulty.workers.create(input="y")
+        await faulty.workers.retrieve(worker.id)
+        await asyncio.sleep(1)
+        assert faulty.fake.runs == {"x": 1}
         with pytest.raises(NotFoundError):
             await faulty.workers.retrieve("nobody")
-        await asyncio.sleep(0)
-        assert len(faulty.fake.workers) == 1
+        await asyncio.sleep(1)
+        assert faulty.fake.runs == {"x": 1, "y": 1}
 
 
 async def test_status_can_have_another_body():

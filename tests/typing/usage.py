@@ -4,6 +4,7 @@ It is never run.
 """
 
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+from collections import Counter
 from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from handinger_async import (
     ScheduleListResponse,
     ServerSentEvent,
     Session,
+    TaskWithTurns,
     Timeouts,
     UnknownWorkerSchedule,
     Usage,
@@ -171,6 +173,10 @@ async def transports(given: aiohttp.ClientSession) -> None:
 
     custom: Transport = CustomTransport()
     memory: Transport = MemoryTransport(FakeHandinger(seed=1, api_keys=["key"]))
+    received: list[Request] = []
+    today = FakeHandinger(api="today", turns=False, deliver=received.append)
+    assert_type(today.runs, Counter[str])
+    assert_type(today.tasks, dict[str, TaskWithTurns])
     for transport in (custom, memory, AiohttpTransport(given), AiohttpTransport(limit=5, trust_env=False)):
         async with Session(api_key="key", transport=transport, observe=observe, max_body_size=1000) as session:
             await workers(session, flag=True)

@@ -29,7 +29,7 @@ _FORMATS = {
 }
 
 #: Levels of a recursive schema to follow.
-_DEPTH = 8
+_DEPTH = 6
 
 
 def check_schema(schema: Any, path: str = "outputSchema") -> None:
@@ -102,7 +102,7 @@ def _example(schema: Any, root: dict[str, Any], depth: int) -> Any:
         if schema.get(keyword):
             return schema[keyword][0]
     if isinstance(schema.get("$ref"), str):
-        return _example(_resolve(schema["$ref"], root), root, depth + 1) if depth < 4 * _DEPTH else None
+        return _example(_resolve(schema["$ref"], root), root, depth + 1) if depth < 2 * _DEPTH else None
     for keyword in ("anyOf", "oneOf"):
         if keyword in schema:
             return _example(_pick(schema[keyword], depth), root, depth + 1)

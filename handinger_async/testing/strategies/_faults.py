@@ -27,7 +27,7 @@ def faults() -> SearchStrategy["Fault"]:
     offsets = st.integers(0, 2000)
     return st.one_of(
         st.builds(kinds.Refuse, **common),
-        st.builds(kinds.Drop, **common),
+        st.builds(kinds.Drop, after=st.none() | st.integers(0, 60), **common),
         st.builds(kinds.Postpone, st.integers(0, 60), **common),
         st.builds(
             kinds.Status,
