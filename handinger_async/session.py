@@ -26,7 +26,6 @@ from .errors import ConfigurationError, quoted
 from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request, Response, authorize, make_endpoint
 from .models import Budget
 from .models.outcomes import Outcome
-from .models.uploads import FileInput
 from .operations import Operation
 from .resources import Tasks, Workers
 from .resources._resource import coroutine_function, resource
@@ -35,6 +34,7 @@ from .sse import MAX_EVENT_SIZE
 from .streams import EventStream, FileDownload
 from .transports import Transport
 from .transports._proxies import check_environment
+from .uploads import FileInput
 
 __all__ = ["Exchange", "Session"]
 

@@ -11,9 +11,9 @@ from ..errors import APIError, APIResponseValidationError, APIStatusError, Confi
 from ..http import JSON, Request
 from ..models import TaskWithTurns, Worker
 from ..models.outcomes import Outcome, last_turn, task_outcome, worker_outcome
-from ..models.uploads import FileInput, to_uploads
 from ..operations import ContinueWorker, CreateTask, CreateWorker, CreateWorkerTemplate, RetrieveTask, RetrieveWorker
 from ..schema import decode, make_schema
+from ..uploads import FileInput, to_uploads
 from .calls import Call, Settings, send
 from .polling import StartFunction, UpdateFunction, announce, check_arguments, run_deadline
 from .task_runs import TaskRun, new_task_id

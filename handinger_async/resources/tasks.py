@@ -10,8 +10,8 @@ from .._asyncio.polling import StartFunction, UpdateFunction, check_arguments
 from .._asyncio.runs import Job, run_task, wait_for_task
 from .._asyncio.task_runs import TaskRun, retrieve_task
 from ..models import Budget, DeleteTaskResponse, TaskTurnList, TaskWithTurns, Worker
-from ..models.uploads import FileInput, to_uploads
 from ..streams import EventStream
+from ..uploads import FileInput, to_uploads
 from ._resource import Sender, coroutine_function, settings_of
 
 __all__ = ["Tasks"]
