@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # typing's own would cost the import of typing
 if TYPE_CHECKING:
     from . import operations
     from ._asyncio.attempts import Attempt
+    from ._asyncio.exchanges import Exchange
     from ._asyncio.options import Timeouts
     from ._converter import to_dict, to_json
     from .errors import (
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
     )
     from .models.outcomes import Outcome
     from .retry import RetryPolicy
-    from .session import Exchange, Session
+    from .session import Session
     from .sse import EventParser, ServerSentEvent, encode_event
     from .streams import EventStream, FileDownload
 
@@ -178,7 +179,7 @@ _HOMES = {
     "EventParser": "sse",
     "EventStream": "_asyncio.events",
     "EventTooLargeError": "errors",
-    "Exchange": "session",
+    "Exchange": "_asyncio.exchanges",
     "File": "models.workers",
     "FileDownload": "_asyncio.downloads",
     "HandingerError": "errors",

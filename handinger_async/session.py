@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import attrs
@@ -15,56 +15,30 @@ from yarl import URL
 from ._asyncio.attempts import Observer, configure_logging
 from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Settings, send
 from ._asyncio.credentials import KeyFunction, KeySource
+from ._asyncio.exchanges import Exchange
 from ._asyncio.options import Options, Timeouts, encode_json, hide_credentials
-from ._asyncio.polling import StartFunction, UpdateFunction
 from ._asyncio.pool import Pool
-from ._asyncio.runs import Job, run
 from ._checks import check_base_url
 from ._query import join_queries, to_query
 from .codec import encode_request
 from .errors import ConfigurationError, quoted
 from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request, Response, authorize, make_endpoint
-from .models import Budget
-from .models.outcomes import Outcome
 from .operations import Operation
 from .resources import Tasks, Workers
-from .resources._resource import coroutine_function, resource
+from .resources._resource import resource
+from .resources.runs import Runs
 from .retry import RetryPolicy
 from .sse import MAX_EVENT_SIZE
 from .streams import EventStream, FileDownload
 from .transports import Transport
 from .transports._proxies import check_environment
-from .uploads import FileInput
 
 __all__ = ["Exchange", "Session"]
 
 R = TypeVar("R")
-T = TypeVar("T")
 
 
-@attrs.frozen(kw_only=True)
-class Exchange(Generic[R]):
-    """A result with its response, attempt count and duration.
-
-    Args:
-        result: The result.
-        response: The response that it was decoded from.
-        attempts: The number of requests sent.
-        elapsed: Seconds from the first attempt to the result.
-    """
-
-    result: R
-    response: Response
-    attempts: int
-    elapsed: float
-
-    @property
-    def request_id(self) -> str | None:
-        """The service's id for the request."""
-        return self.response.request_id
-
-
-class Session:
+class Session(Runs):
     """A client of the Handinger API.
 
     ::
@@ -207,110 +181,6 @@ class Session:
         """
         _check_json(operation)
         return await send(self._settings, operation)
-
-    @overload
-    def run(
-        self,
-        input: str,
-        *,
-        worker_id: str | None = None,
-        task_id: str | None = None,
-        new_task_id: str | None = None,
-        budget: Budget | None = None,
-        files: Iterable[FileInput] = (),
-        output_schema: type[T],
-        deadline: float | None = None,
-        on_start: StartFunction | None = None,
-        on_update: UpdateFunction | None = None,
-    ) -> Coroutine[Any, Any, Outcome[T]]: ...
-
-    @overload
-    def run(
-        self,
-        input: str,
-        *,
-        worker_id: str | None = None,
-        task_id: str | None = None,
-        new_task_id: str | None = None,
-        budget: Budget | None = None,
-        files: Iterable[FileInput] = (),
-        output_schema: Mapping[str, Any],
-        deadline: float | None = None,
-        on_start: StartFunction | None = None,
-        on_update: UpdateFunction | None = None,
-    ) -> Coroutine[Any, Any, Outcome[dict[str, Any]]]: ...
-
-    @overload
-    def run(
-        self,
-        input: str,
-        *,
-        worker_id: str | None = None,
-        task_id: str | None = None,
-        new_task_id: str | None = None,
-        budget: Budget | None = None,
-        files: Iterable[FileInput] = (),
-        output_schema: None = None,
-        deadline: float | None = None,
-        on_start: StartFunction | None = None,
-        on_update: UpdateFunction | None = None,
-    ) -> Coroutine[Any, Any, Outcome[None]]: ...
-
-    @coroutine_function
-    def run(
-        self,
-        input: str,
-        *,
-        worker_id: str | None = None,
-        task_id: str | None = None,
-        new_task_id: str | None = None,
-        budget: Budget | None = None,
-        files: Iterable[FileInput] = (),
-        output_schema: type[Any] | Mapping[str, Any] | None = None,
-        deadline: float | None = None,
-        on_start: StartFunction | None = None,
-        on_update: UpdateFunction | None = None,
-    ) -> Coroutine[Any, Any, Outcome[Any]]:
-        """Run an instruction and wait for its result, on a service of either generation.
-
-        The input is never run twice: see `Tasks.run`. On a service of the older generation, whose ids the client cannot
-        choose, a lost response to the request that starts the run is a `RunUnknownError`.
-
-        Args:
-            input: The instruction.
-            worker_id: The id of the worker; None for a new one.
-            task_id: The id of a task to continue.
-            new_task_id: An id for a new task. If the service knows it already, it is waited for and nothing is sent.
-            budget: The cost limit; None for the service's default.
-            files: Files for the worker: paths, ``(name, bytes)`` or open binary files.
-            output_schema: The class, or the JSON Schema, of the structured output. Without ``worker_id``, a private
-                template with it is made; with ``worker_id``, the output is only decoded.
-            deadline: Seconds after which to give up; the run goes on. None for ``Timeouts.deadline``.
-            on_start: Called with the ids of worker and task as soon as one is known. It may be a coroutine function.
-            on_update: Called with each new state, a `TaskWithTurns` or a `Worker`. What it raises is logged.
-
-        Returns:
-            To await: the outcome.
-
-        Raises:
-            ConfigurationError: An argument is malformed, or needs a service of the newer generation.
-            RunFailedError: The run ended in failure.
-            RunTimeoutError: It had not ended at the deadline.
-            RunUnknownError: It may have been started, and the service does not know it.
-            APIResponseValidationError: The structured output does not fit the class.
-        """
-        job = Job(
-            input=input,
-            worker_id=worker_id,
-            task_id=task_id,
-            new_task_id=new_task_id,
-            budget=budget,
-            files=files,
-            deadline=deadline,
-            on_start=on_start,
-            on_update=on_update,
-        )
-        return run(self._settings, job, output_schema)
 
     async def exchange(self, operation: Operation[R]) -> Exchange[R]:
         """Like `send`, but return the result with its response, attempt count and duration.
