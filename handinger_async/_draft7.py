@@ -101,7 +101,7 @@ class _Writer:
         if tp.cls not in self._names:
             name = _safe(_class_name(tp.cls))
             if name in self._definitions:
-                name = _safe(f"{tp.cls.__module__}.{tp.cls.__qualname__}")
+                name = _safe(f"{tp.cls.__module__}.{name}")
             while name in self._definitions:  # classes made in a function
                 name += "_"
             self._names[tp.cls] = f"#/definitions/{name}"

@@ -119,6 +119,8 @@ def _decode_with_msgspec(document: Any, cls: Any) -> Any:
             return msgspec.convert(document, cls, str_keys=True)
         except msgspec.ValidationError:
             return msgspec.convert(_whole_numbers(document), cls, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None  # in older versions of msgspec it is none
     except TypeError as error:
         reason = shorten(str(error), 400)
     raise ConfigurationError(f"output_schema cannot be {_name(cls)}: {reason}")

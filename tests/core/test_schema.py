@@ -7,7 +7,7 @@ import sys
 from collections import UserDict
 from datetime import date, datetime, time
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import attrs
 import msgspec
@@ -34,6 +34,8 @@ from .structured_outputs import (
     Price,
     Tent,
 )
+
+T = TypeVar("T")
 
 
 def schema_of(tp: Any) -> Any:
@@ -139,15 +141,18 @@ def test_classes_of_one_name_have_definitions_of_their_own() -> None:
     def make(field: str) -> Any:
         return dataclasses.make_dataclass("Price", [(field, int)])
 
-    _, definitions = schema_of(tuple[Price, make("a"), make("b"), Page[Price], Page[Point]])  # type: ignore[misc]
-    assert len(definitions) == 6
-    assert {"Price", "Page_Price_", "Page_Point_"} < definitions.keys()
-    assert [list(definition["properties"]) for name, definition in definitions.items() if "Price" in name] == [
-        ["amount", "currency"],
-        ["a"],
-        ["b"],
-        ["items", "by_number", "by_colour", "by_level", "by_word"],
-    ]
+    def make_page() -> Any:
+        @dataclasses.dataclass
+        class Page(Generic[T]):
+            other: list[T]
+
+        return Page
+
+    classes = [Price, make("a"), make("b"), Page[Price], make_page()[Price], make_page()[Price]]
+    _, definitions = schema_of(tuple[*classes])  # type: ignore[valid-type]
+    found = [next(iter(definition["properties"])) for definition in definitions.values()]
+    assert found == ["amount", "a", "b", "items", "other", "other"]
+    assert {"Price", "Page_Price_"} < definitions.keys()
 
 
 def test_default_without_json_is_left_out() -> None:
