@@ -60,7 +60,7 @@ class FakeHandinger:
         api_keys: The keys that authenticate; None for any. Each key is another user.
         start: The instant of the first request on the service's clock; aware of its time zone.
         lenient: Accept ids that nobody has made. That of a worker or a task names one that is made on the spot, that of
-            a schedule one that can be cancelled.
+            a schedule one that can be cancelled. A deleted worker comes back when it is asked for.
         json_streams: Respond to ``stream: true`` with JSON, unless the request has ``Accept: text/event-stream``.
         api: The operations to perform. ``"seed"``: those of the older generation. ``"today"``: those of the newer one;
             creating a worker starts no run. ``"both"``: all; each operation, and each worker by the way it was made,

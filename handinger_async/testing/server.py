@@ -154,7 +154,7 @@ async def post_to_loopback(request: Request) -> StreamingResponse:
     """
     url = URL(f"http://{request.headers['host']}{request.target}", encoded=True)
     if url.host not in LOOPBACK:
-        raise APIConnectionError(f"nothing is sent beyond this machine, such as to {shorten(url.authority, 80)}")
+        raise APIConnectionError(f"nothing is sent beyond this machine, such as to {shorten(url.host or '', 80)}")
     try:
         async with (
             ClientSession() as client,

@@ -15,6 +15,7 @@ from handinger_async.operations import (
     CreateWorker,
     CreateWorkerTemplate,
     DeleteTask,
+    DeleteWorker,
     ListTaskTurns,
     RetrieveTask,
     RetrieveWorker,
@@ -243,6 +244,9 @@ async def test_a_lenient_service_makes_tasks_on_the_spot():
         assert (await session.send(RetrieveTask("t1"))).task.id == "t1"
         assert (await session.send(DeleteTask("t2"))).archived
         assert (await session.send(CreateTask(input="x", worker_id="w1", task_id="t3"))).id == "w1"
+        assert (await session.send(DeleteWorker("w1"))).deleted
+        assert list(fake.workers)[-1] != "w1"
+        assert (await session.send(RetrieveWorker("w1"))).id == "w1"
     assert list(fake.tasks) == ["t1", "t2", "t3"]
 
 

@@ -114,6 +114,8 @@ class Service:
             state = self.add(worker_id, settings, user_id or "", conversation=self.api != "today")
             if run:
                 self.start(state, "Made on the spot.", user_id)
+        if state is not None and self.lenient:
+            state.deleted = False
         if state is None or state.deleted:
             raise missing("worker", worker_id)
         _check_access(state, user_id, own=own)
