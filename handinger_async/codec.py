@@ -137,8 +137,10 @@ def _decode_body(operation: Operation[Any], response: Response) -> Any:
     try:
         return structure(document, operation.route.returns)
     except APIResponseValidationError:
-        if not (operation.route.returns is Worker and _is_template(document)):
+        if operation.route.returns is not Worker:
             raise
+    if not _is_template(document):
+        return structure(document, Worker)  # raises again: exceptions made in the handler above would be in a cycle
     raise APIResponseValidationError(
         f"the service created the template {shorten(document['id'], 60)} instead of a run, as its newer generation "
         "does: use session.run(), or session.tasks.create()"
