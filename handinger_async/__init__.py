@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .sse import EventParser, ServerSentEvent, encode_event
     from .streams import EventStream, FileDownload
+    from .uploads import Upload
 
 __all__ = [
     "UNSET",
@@ -141,6 +142,7 @@ __all__ = [
     "Turn",
     "UnknownWorkerSchedule",
     "UnprocessableEntityError",
+    "Upload",
     "Usage",
     "Webhook",
     "WebhookExecution",
@@ -214,6 +216,7 @@ _HOMES = {
     "UNSET": "models._unset",
     "UnknownWorkerSchedule": "models.schedules",
     "UnprocessableEntityError": "errors",
+    "Upload": "uploads",
     "Usage": "models.workers",
     "Webhook": "models.webhooks",
     "WebhookExecution": "models.webhooks",

@@ -142,8 +142,8 @@ def _decode_body(operation: Operation[Any], response: Response) -> Any:
     if not _is_template(document):
         return structure(document, Worker)  # raises again: exceptions made in the handler above would be in a cycle
     raise APIResponseValidationError(
-        f"the service created the template {shorten(document['id'], 60)} instead of a run, as its newer generation "
-        "does: use session.run(), or session.tasks.create()"
+        f"the response is the template {shorten(document['id'], 60)} instead of a run: this service is of the newer "
+        "generation, use session.run() or session.tasks.create()"
     )
 
 

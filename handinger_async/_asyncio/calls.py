@@ -264,7 +264,7 @@ class Call:
                 if delay is None or not await settings.pool.pause(delay):
                     self.describe(error)
                     raise
-            except ConfigurationError as error:
+            except (ConfigurationError, OSError) as error:  # OSError: a file of the body cannot be read
                 self._raise_earlier(error)
                 raise
             except BaseException as error:  # cancelled, or a bug in a transport: the request may have been sent
@@ -345,7 +345,7 @@ class Call:
         self.mask(failure)
         self._failure = copy.copy(failure)  # without the traceback, which has this call in a frame: a cycle
 
-    def _raise_earlier(self, refusal: ConfigurationError) -> None:
+    def _raise_earlier(self, refusal: Exception) -> None:
         """Raise the failure of the attempt before one that was refused: it may have been performed."""
         if self._failure is not None:
             self.attempts -= 1

@@ -22,6 +22,7 @@ _STRINGS = ("$ref", "title", "description", "format", "pattern")
 _FORMATS = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T00:00:00Z",
+    "duration": "PT1S",
     "email": "someone@example.com",
     "time": "00:00:00Z",
     "uri": "https://example.com/",
@@ -127,6 +128,8 @@ def _of_type(schema: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
             return _array(schema, root, depth)
         case "string":
             text = _FORMATS.get(schema.get("format", ""), "made up")
+            if schema.get("contentEncoding") == "base64":
+                text = "bWFkZSB1cA=="
             return text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
         case "number" | "integer":
             return _number(schema, whole=name == "integer")
