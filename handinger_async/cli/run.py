@@ -1,4 +1,4 @@
-"""``python -m handinger_async INSTRUCTION``: give a worker an instruction, follow it, and print its output.
+"""``python -m handinger_async INSTRUCTION``: run an instruction, show its progress, and print its output.
 
 The output of the worker goes to standard output, everything else to standard error.
 """
@@ -10,16 +10,13 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
+from typing import get_args
 
-from .. import Budget, HandingerError, ServerSentEvent, Session, Worker, __version__, to_dict
-from ..http import DEFAULT_BASE_URL
+from .. import Budget, HandingerError, Outcome, Session, TaskWithTurns, Worker, __version__, to_dict
+from ..models.outcomes import last_turn
 
 __all__ = ["run_command"]
-
-#: Seconds between two requests for a worker that is running after its stream has ended.
-_POLL = 1.0
 
 
 def run_command(argv: Sequence[str]) -> int:
@@ -49,36 +46,32 @@ def run_command(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m handinger_async",
-        description="Give a Handinger worker an instruction, follow it, and print its output.",
+        description="Run an instruction on Handinger, show its progress, and print its output.",
         epilog="With HANDINGER_API_KEY in the environment, it uses the real service (HANDINGER_BASE_URL overrides its "
         "address), otherwise an in-memory service. To serve that over HTTP: python -m handinger_async serve --help",
     )
     parser.add_argument("instruction", help="the instruction for the worker")
     parser.add_argument("--budget", choices=get_args(Budget), help="the budget of the run")
     parser.add_argument("--continue", dest="worker_id", metavar="WORKER_ID", help="instruct an existing worker")
-    parser.add_argument("--json", action="store_true", help="print the worker as JSON")
+    parser.add_argument("--json", action="store_true", help="print the worker, or the task, as JSON")
     parser.add_argument("--version", action="version", version=f"handinger-async {__version__}")
     return parser
 
 
 async def _run(options: argparse.Namespace) -> None:
     async with _session() as session:
-        workers = session.workers
-        if options.worker_id:
-            worker = await workers.continue_(options.worker_id, input=options.instruction, budget=options.budget)
-        else:
-            worker = await workers.create(input=options.instruction, budget=options.budget)
-        _log(f"worker {worker.id}")
-        while True:
-            await _follow(session, worker.id)
-            worker = await workers.retrieve(worker.id)
-            if not worker.running and worker.status != "pending":
-                break
-            await asyncio.sleep(_POLL)
+        outcome = await session.run(
+            options.instruction,
+            worker_id=options.worker_id,
+            budget=options.budget,
+            on_start=_show_id,
+            on_update=_show_update,
+        )
     if options.json:
-        print(json.dumps(to_dict(worker), ensure_ascii=False, indent=2))
+        state = outcome.worker or outcome.task
+        print(json.dumps(to_dict(state), ensure_ascii=False, indent=2))
     else:
-        _show(worker)
+        _show(outcome)
     sys.stdout.flush()  # here, where a BrokenPipeError is still handled
 
 
@@ -87,50 +80,51 @@ def _session() -> Session:
     if os.environ.get("HANDINGER_API_KEY"):
         return Session()
     from ..testing import FakeHandinger
-    from ..transports.memory import MemoryTransport
 
     _log("HANDINGER_API_KEY is not set: this is the in-memory service, and its output is made up.")
-    return Session(api_key="in-memory", base_url=DEFAULT_BASE_URL, transport=MemoryTransport(FakeHandinger()))
+    return FakeHandinger().session()
 
 
-async def _follow(session: Session, worker_id: str) -> None:
-    """Show the updates of a worker until its stream ends."""
-    shown = ""
-    async with session.workers.stream_updates(worker_id) as events:
-        async for event in events:
-            line = _describe(event)
-            if line != shown:
-                _log(f"  {line}")
-                shown = line
+def _show_id(worker_id: str | None, task_id: str | None) -> None:
+    """Show the id of the task, or on a service of the older generation that of the worker."""
+    _log(f"task {task_id}" if task_id else f"worker {worker_id}")
 
 
-def _describe(event: ServerSentEvent) -> str:
-    """Return one line for an update. The content of updates is not documented, so any data is accepted."""
-    try:
-        update: Any = event.json()
-    except ValueError:
-        update = None
-    if not isinstance(update, dict) or "status" not in update:
-        return _one_line(event.data)
-    text = _one_line(str(update.get("output_text") or ""))
-    return f"{_one_line(str(update['status']))}: {text}" if text else _one_line(str(update["status"]))
+def _show_update(state: TaskWithTurns | Worker) -> None:
+    if isinstance(state, Worker):
+        status, text = state.status, state.output_text
+    else:
+        turn = last_turn(state)
+        status, text = state.task.status, turn.output_text if turn else ""
+    _log(f"  {_one_line(f'{status}: {text}' if text else status)}")
 
 
-def _show(worker: Worker) -> None:
-    print(_printable(worker.output_text))
-    if worker.files:
+def _show(outcome: Outcome[None]) -> None:
+    print(_printable(outcome.output_text))
+    if outcome.files:
         print("\nFiles:")
-        for file in worker.files:
+        for file in outcome.files:
             print(_printable(f"  {file.filename or file.url} ({file.media_type})"))
-    spent = []
-    if worker.costs is not None:
-        costs = worker.costs
-        total = costs.internal_cost_usd + costs.model_cost_usd + costs.sandbox_cost_usd + costs.tool_cost_usd
-        spent.append(f"${total:.4f}")
-    if worker.usage is not None:
-        spent.append(f"{worker.usage.total_tokens} tokens in {worker.usage.steps} steps")
+    spent = list(_costs(outcome))
     if spent:
         print(f"\nCost: {', '.join(spent)}")
+
+
+def _costs(outcome: Outcome[None]) -> Iterator[str]:
+    """Yield what the service says about costs, which differs between its generations."""
+    costs = outcome.worker.costs if outcome.worker else None
+    if costs is not None:
+        total = costs.internal_cost_usd + costs.model_cost_usd + costs.sandbox_cost_usd + costs.tool_cost_usd
+        yield f"${total:.4f}"
+    usage = outcome.usage
+    if usage is None:
+        return
+    if usage.credits is not None:
+        yield f"{usage.credits} credits"
+    if usage.total_tokens is not None:
+        yield f"{usage.total_tokens} tokens"
+    if usage.duration_ms is not None:
+        yield f"{usage.duration_ms / 1000:.1f} s"
 
 
 def _log(line: str) -> None:

@@ -15,9 +15,9 @@ from handinger_async import Session, __main__, __version__, cli
 from handinger_async.cli import run as run_module
 from handinger_async.errors import APIConnectionError
 from handinger_async.http import Request
-from handinger_async.testing import FakeHandinger
+from handinger_async.testing import FakeHandinger, Step
 from handinger_async.testing.virtual_time import VirtualTimeLoop
-from handinger_async.transports.memory import MemoryTransport, StreamingResponse
+from handinger_async.transports.memory import MemoryTransport
 
 QUESTION = "What's the weather today in Barcelona?"
 
@@ -48,13 +48,23 @@ def test_an_instruction_needs_no_key_and_no_network(capsys: pytest.CaptureFixtur
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert lines[0] == "HANDINGER_API_KEY is not set: this is the in-memory service, and its output is made up."
-    assert re.fullmatch(r"worker t_org_\w+", lines[1])
-    assert lines[2] == "  pending"
+    assert re.fullmatch(r"task tsk_[\w-]+", lines[1])
     assert any(line.startswith("  running") for line in lines)
     assert lines[-1].startswith("  completed")
     assert QUESTION in out
     assert "scratchpad/plan.md" in out
-    assert re.search(r"^Cost: \$\d+\.\d{4}, \d+ tokens in \d+ steps$", out, re.MULTILINE)
+    assert re.search(r"^Cost: \d+ credits, \d+\.\d s$", out, re.MULTILINE)
+
+
+def test_services_of_the_older_generation_are_used_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, FakeHandinger(api="seed"))
+    assert cli.main([QUESTION]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"^worker t_org_\w+$", err, re.MULTILINE)
+    assert QUESTION in out
+    assert re.search(r"^Cost: \$\d+\.\d{4}, \d+ credits, \d+ tokens, \d+\.\d s$", out, re.MULTILINE)
 
 
 def test_json_prints_just_the_worker_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,13 +77,11 @@ def test_json_prints_just_the_worker_to_standard_output(capsys: pytest.CaptureFi
 def test_a_worker_can_be_continued(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     fake = FakeHandinger()
     use(monkeypatch, fake)
-    assert cli.main([QUESTION]) == 0
-    match = re.search(r"worker (\S+)", capsys.readouterr().err)
-    assert match
-    assert cli.main(["--continue", match[1], "And tomorrow?"]) == 0
-    out, err = capsys.readouterr()
-    assert f"worker {match[1]}" in err
-    assert "And tomorrow?" in out
+    assert cli.main([QUESTION, "--json"]) == 0
+    worker_id = json.loads(capsys.readouterr().out)["id"]
+    assert cli.main(["--continue", worker_id, "And tomorrow?"]) == 0
+    assert "And tomorrow?" in capsys.readouterr().out
+    assert {task.task.worker_id for task in fake.tasks.values()} == {worker_id}
 
 
 def test_errors_are_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,8 +106,9 @@ def test_bad_keys_and_unreachable_services_are_errors_of_one_line(
 
     use(monkeypatch, refuse)
     assert cli.main(["x"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "error: refused (POST /api/workers, 3 attempts)"
+    task, line = capsys.readouterr().err.splitlines()
+    assert task.startswith("task tsk_")
+    assert line == "error: refused (POST /api/tasks, 3 attempts)"
 
 
 def test_usage_errors_help_and_version_have_their_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,29 +122,17 @@ def test_usage_errors_help_and_version_have_their_exit_status(capsys: pytest.Cap
     assert "huge" in err
 
 
-def test_any_data_of_updates_is_shown_and_the_worker_is_retrieved(
+def test_output_that_would_control_the_terminal_is_shown_as_text(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Updates are hints: a stream that ends early, without JSON, or with control characters changes nothing."""
     fake = FakeHandinger()
-    streams = 0
-
-    def handler(request: Request) -> Any:
-        nonlocal streams
-        if request.path.endswith("/stream"):
-            streams += 1
-            return StreamingResponse(
-                200, {"Content-Type": "text/event-stream"}, [b"data: \x1b[31mred\n\n", b"data: 7\n\n"]
-            )
-        return fake(request)
-
-    use(monkeypatch, handler)
+    fake.script("\x1b[31mred", Step("more", after=20))
+    use(monkeypatch, fake)
     assert cli.main([QUESTION]) == 0
     out, err = capsys.readouterr()
-    assert streams > 1
-    assert "  \N{REPLACEMENT CHARACTER}[31mred\n  7\n" in err
+    assert "running: \N{REPLACEMENT CHARACTER}[31mred\n" in err
     assert "\x1b" not in out + err
-    assert QUESTION in out
+    assert out.startswith("\N{REPLACEMENT CHARACTER}[31mredmore")
 
 
 def test_ctrl_c_ends_it_without_a_traceback() -> None:
@@ -143,8 +140,8 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
     source = (
         "import asyncio, signal, handinger_async.__main__ as m, handinger_async.cli.run as run\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell\n"
-        "async def follow(*args): print('ready', flush=True); await asyncio.Event().wait()\n"
-        "run._follow = follow\n"
+        "async def start(*ids): print('ready', flush=True); await asyncio.Event().wait()\n"
+        "run._show_id = start\n"
         f"raise SystemExit(m.main([{QUESTION!r}]))"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDINGER_")}
