@@ -32,7 +32,8 @@ def test_readme_snippets_run_and_cover_every_operation(capsys: pytest.CaptureFix
     }
     run(run_readme.run(README, "README.rst"))
     shown = capsys.readouterr().out
-    assert "completed" in shown
+    assert shown.startswith("completed This answer")
+    assert "2 turns: ['scratchpad/plan.md']" in shown
     assert "2 schedules\nTrue\n404 " in shown
     assert "3 attempts: pending" in shown
     assert "POST /api/workers 200" in shown
