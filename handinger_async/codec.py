@@ -142,9 +142,13 @@ def _decode_body(operation: Operation[Any], response: Response) -> Any:
     if not _is_template(document):
         return structure(document, Worker)  # raises again: exceptions made in the handler above would be in a cycle
     raise APIResponseValidationError(
-        f"the response is the template {shorten(document['id'], 60)} instead of a run: this service is of the newer "
+        f"{TEMPLATE_INSTEAD} {shorten(document['id'], 60)} instead of a run: this service is of the newer "
         "generation, use session.run() or session.tasks.create()"
     )
+
+
+#: The beginning of the message of this error.
+TEMPLATE_INSTEAD = "the response is the template"
 
 
 def _is_template(document: Any) -> bool:

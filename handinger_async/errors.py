@@ -4,8 +4,8 @@
 
     HandingerError
     ├── ConfigurationError (also ValueError)   a wrong argument, or use of an object
-    ├── RunError                               of run and wait; .worker_id .task_id
-    │   ├── RunFailedError                     the run ended in failure; .outcome
+    ├── RunError                               of run and wait; .worker_id .task_id .outcome
+    │   ├── RunFailedError                     the run ended in failure
     │   ├── RunTimeoutError (also TimeoutError) it had not ended at the deadline
     │   └── RunUnknownError                    it may have been started, or not
     ├── WebhookTokenError                      a delivery without the webhook's token
@@ -125,12 +125,21 @@ class RunError(HandingerError):
         message: The reason.
         worker_id: The id of the worker; None if it is not known.
         task_id: The id of the task; None if there is none, as on a service of the older generation.
+        outcome: What there is of the result: an `Outcome`, or None.
     """
 
-    def __init__(self, message: str = "", *, worker_id: str | None = None, task_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        worker_id: str | None = None,
+        task_id: str | None = None,
+        outcome: Any = None,
+    ) -> None:
         super().__init__(message)
         self.worker_id = worker_id
         self.task_id = task_id
+        self.outcome = outcome
 
     def __str__(self) -> str:
         ids = {"worker": self.worker_id, "task": self.task_id}
@@ -139,29 +148,11 @@ class RunError(HandingerError):
 
 
 class RunFailedError(RunError):
-    """The worker or the task ended in failure.
-
-    Args:
-        message: The reason.
-        outcome: What there is of it: an `Outcome`.
-        worker_id: The id of the worker.
-        task_id: The id of the task.
-    """
-
-    def __init__(
-        self,
-        message: str = "the run failed",
-        *,
-        outcome: Any = None,
-        worker_id: str | None = None,
-        task_id: str | None = None,
-    ) -> None:
-        super().__init__(message, worker_id=worker_id, task_id=task_id)
-        self.outcome = outcome
+    """The worker or the task ended in failure; ``outcome`` is what there is of it."""
 
 
 class RunTimeoutError(RunError, TimeoutError):
-    """The run had not ended at the deadline. It goes on, and can be waited for again."""
+    """The run had not ended at the deadline. The message says whether it was started: if so, it goes on."""
 
 
 class RunUnknownError(RunError):
@@ -256,12 +247,16 @@ class APIResponseValidationError(APIError):
         message: The reason.
         path: The JSON path of the value to blame: ``"$.usage.inputTokens"``; ``"$"`` is the whole body.
         response: The response, if it is at hand.
+
+    Attributes:
+        outcome: The `Outcome` of a run whose structured output does not fit the class; else None.
     """
 
     def __init__(self, message: str, *, path: str = "$", response: Response | None = None) -> None:
         super().__init__(message)
         self.path = path
         self.response = response
+        self.outcome: Any = None
 
     def _notes(self) -> list[str]:
         if self.response is None:

@@ -14,7 +14,10 @@ from .errors import ConfigurationError
 __all__ = ["FileInput", "Upload", "to_uploads"]
 
 #: What ``files=`` takes.
-FileInput: TypeAlias = "str | os.PathLike[str] | tuple[str, bytes | IO[bytes]] | IO[bytes] | Upload"
+FileInput: TypeAlias = (
+    "str | os.PathLike[str] | tuple[str, bytes | bytearray | memoryview | os.PathLike[str] | IO[bytes]] "
+    "| IO[bytes] | Upload"
+)
 
 #: The last two suffixes of a name, such as ``.tar.gz``.
 _SUFFIXES = re.compile(r"(\.\w+)?\.\w+$", re.ASCII)
@@ -87,6 +90,13 @@ def to_uploads(files: Iterable[FileInput]) -> tuple[Upload, ...]:
     given: Any = files
     if isinstance(given, str | bytes | os.PathLike | Mapping | Upload) or hasattr(given, "read"):
         raise ConfigurationError(f"files must be a list or tuple of files, not one {type(given).__name__}")
+    if (
+        isinstance(given, tuple)
+        and len(given) == 2
+        and isinstance(given[0], str)
+        and not isinstance(given[1], str | os.PathLike | tuple | Upload)
+    ):
+        raise ConfigurationError("files must be a list or tuple of files, not one (name, content): put it into a list")
     try:
         items = list(given)
     except TypeError:

@@ -112,6 +112,7 @@ class Call:
     Attributes:
         attempts: The number of requests sent so far.
         deadline: Time of the event loop at which the call must have ended; None for no deadline, and before the start.
+        needs_key: True while an attempt waits for its key, and after the function for the key has failed.
     """
 
     __slots__ = (
@@ -119,11 +120,11 @@ class Call:
         "_attempts_before",
         "_failure",
         "_keys",
-        "_needs_key",
         "_sent",
         "_started",
         "attempts",
         "deadline",
+        "needs_key",
         "request",
         "settings",
     )
@@ -133,7 +134,7 @@ class Call:
         self.request = self._sent = request
         self._failure: APIError | None = None
         self._keys: tuple[str, ...] = ()
-        self._needs_key = self._arrived = False
+        self.needs_key = self._arrived = False
         self._started: float | None = None
         self.attempts = self._attempts_before = 0
         self.deadline: float | None = None
@@ -280,10 +281,10 @@ class Call:
         """Send the request once."""
         settings = self.settings
         if settings.key is not None and not settings.options.replaces("authorization"):
-            self._needs_key = True
+            self.needs_key = True
             self._sent = request = await settings.key.authenticate(request)
             self._keys = remember(self._keys, request)
-            self._needs_key = False
+            self.needs_key = False
         return await settings.pool.transport().open(url, request, connect_timeout=settings.options.timeouts.connect)
 
     async def _send_and_read(self, url: URL, request: Request) -> Any:
@@ -338,9 +339,9 @@ class Call:
 
     def _correct(self, failure: APIError) -> None:
         """Correct the failure of an attempt: without secrets, and not counted as sent if it had no key yet."""
-        if self._needs_key and isinstance(failure, APIConnectionError):
+        if self.needs_key and isinstance(failure, APIConnectionError):
             failure.request_sent = False
-        self._needs_key = False
+        self.needs_key = False
         self._arrived = self._arrived or getattr(failure, "request_sent", True)
         self.mask(failure)
         self._failure = copy.copy(failure)  # without the traceback, which has this call in a frame: a cycle

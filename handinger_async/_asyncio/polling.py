@@ -1,35 +1,26 @@
-"""Ask for the state of a run again and again, until a deadline."""
+"""Retrieve the state of a run again and again, until a deadline."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutinefunction
 from random import random
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from .._checks import is_number
-from ..errors import (
-    APIConnectionError,
-    APIError,
-    APIResponseValidationError,
-    APIStatusError,
-    ConfigurationError,
-    HandingerError,
-    RunTimeoutError,
-    quoted,
-)
+from ..errors import APIConnectionError, APIStatusError, ConfigurationError, HandingerError, RunError, quoted
 from .attempts import logger
 from .calls import Settings
 
 __all__ = [
+    "KeptError",
     "Poll",
     "StartFunction",
     "UpdateFunction",
     "announce",
     "check_arguments",
-    "is_doubtful",
     "is_transient",
     "run_deadline",
 ]
@@ -41,64 +32,71 @@ StartFunction = Callable[[str | None, str | None], object]
 #: Called with each new state.
 UpdateFunction = Callable[[Any], object]
 
-#: Seconds between two questions: the first interval, its growth and the longest.
+#: Seconds between two requests: the first interval, its growth and the longest.
 _FIRST_INTERVAL = 1.0
 _GROWTH = 1.5
 _MAX_INTERVAL = 15.0
 
 
-def is_transient(error: APIError) -> bool:
-    """Return True if the same question may be answered later: after a lost connection, 408, 425, 429 and from 500."""
+def is_transient(error: Exception | None) -> bool:
+    """Return True if the same request may succeed later: after a lost connection, 408, 425, 429 and from 500."""
     if isinstance(error, APIStatusError):
         return error.status_code in (408, 425, 429) or error.status_code >= 500
     return isinstance(error, APIConnectionError)
 
 
-def is_doubtful(error: APIError) -> bool:
-    """Return True if the request may have been performed, though it failed: after 408, from 500, without a response."""
-    if isinstance(error, APIConnectionError):
-        return error.request_sent
-    if isinstance(error, APIStatusError):
-        return error.status_code == 408 or error.status_code >= 500
-    return isinstance(error, APIResponseValidationError)
+class KeptError:
+    """An exception to be raised later. Kept in a local variable of the frame that raises it, it would be in a cycle."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def keep(self, error: Exception) -> None:
+        """Keep an exception, without the frames that it was raised in."""
+        self.error = error.with_traceback(None)
+
+    def throw(self) -> NoReturn:
+        """Raise the exception, and forget it."""
+        errors, self.error = [self.error], None
+        raise errors.pop() or ConfigurationError("no exception was kept")
 
 
 class Poll(Generic[S]):
-    """Asks for a state in growing intervals.
+    """Retrieves a state in growing intervals.
 
     Args:
         settings: The settings of the session.
-        ask: Requests the state.
+        retrieve: Retrieves the state.
         on_update: Called with each state that differs from the one before. Its exceptions are logged.
 
     Attributes:
         state: The last state; None before the first.
-        failure: The reason why the last question has no answer; None if it has one.
+        failure: The reason why the last request failed; empty if it succeeded.
     """
 
     def __init__(
-        self, settings: Settings, ask: Callable[[], Awaitable[S]], on_update: UpdateFunction | None = None
+        self, settings: Settings, retrieve: Callable[[], Awaitable[S]], on_update: UpdateFunction | None = None
     ) -> None:
         self._settings = settings
-        self._ask = ask
+        self._retrieve = retrieve
         self._on_update = on_update
         self._interval = _FIRST_INTERVAL
         self.state: S | None = None
-        self.failure: APIError | None = None
+        self.failure = KeptError()
 
-    async def ask(self) -> S | None:
-        """Ask once.
+    async def retrieve(self) -> S | None:
+        """Retrieve the state once.
 
         Returns:
-            The state; None without an answer: then `failure` is the reason.
+            The state; None if the request failed: then `failure` is the reason.
         """
         try:
-            state = await self._ask()
-        except APIError as error:
-            self.failure = error.with_traceback(None)
-            logger.info("no state: %s", error)
+            state = await self._retrieve()
+        except Exception as error:
+            self.failure.keep(error)
+            logger.info("could not retrieve the state of a run: %s", error)
             return None
-        self.failure = None
+        self.failure.error = None
         self.update(state)
         return state
 
@@ -113,17 +111,12 @@ class Poll(Generic[S]):
             except Exception:
                 logger.exception("on_update failed")
 
-    def raise_failure(self) -> NoReturn:
-        """Raise the failure, and forget it: with a reference to it here, it would be in a cycle."""
-        failures, self.failure = [self.failure], None
-        raise failures.pop() or ConfigurationError("there is no failure")
-
     def hurry(self) -> None:
         """Begin again with short intervals."""
         self._interval = _FIRST_INTERVAL
 
     async def pause(self, *interrupts: asyncio.Future[Any], longest: float = _MAX_INTERVAL) -> None:
-        """Wait until it is time for the next question: a growing interval, or longer if the service asks for that.
+        """Wait until it is time for the next request: a growing interval, or longer if the service asks for that.
 
         Args:
             interrupts: Tasks and futures; the end of one of them ends the pause.
@@ -132,10 +125,12 @@ class Poll(Generic[S]):
         Raises:
             ConfigurationError: The session is closed.
         """
-        delay = self._interval * (1 - 0.2 * random())  # noqa: S311 - spreads the questions of many runs
+        delay = self._interval * (1 - 0.2 * random())  # noqa: S311 - spreads the requests of many runs
         self._interval = min(self._interval * _GROWTH, longest)
-        if isinstance(self.failure, APIStatusError) and self.failure.retry_after is not None:
-            delay = max(delay, self.failure.retry_after)
+        failure = self.failure.error
+        if isinstance(failure, APIStatusError) and failure.retry_after is not None:
+            delay = max(delay, min(failure.retry_after, self._settings.options.retry.max_retry_after))
+        del failure
         pool = self._settings.pool
         if interrupts:
             await asyncio.wait(interrupts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
@@ -145,7 +140,7 @@ class Poll(Generic[S]):
             raise ConfigurationError("the session is closed")
 
 
-def check_arguments(deadline: object, **functions: object) -> None:
+def check_arguments(deadline: object, *, on_start: object = None, on_update: object = None) -> None:
     """Check arguments that runs have in common.
 
     Raises:
@@ -154,42 +149,48 @@ def check_arguments(deadline: object, **functions: object) -> None:
     """
     if deadline is not None and (not is_number(deadline) or deadline <= 0):  # type: ignore[operator]
         raise ConfigurationError(f"deadline must be a number of seconds above zero or None, not {quoted(deadline)}")
-    for name, function in functions.items():
+    for name, function in {"on_start": on_start, "on_update": on_update}.items():
         if function is not None and not callable(function):
             raise ConfigurationError(f"{name} must be callable, not {quoted(function)}")
+    if iscoroutinefunction(on_update):
+        raise ConfigurationError("on_update must be a plain function: it is not awaited")
 
 
 async def announce(on_start: StartFunction | None, worker_id: str | None, task_id: str | None) -> None:
-    """Tell the ids of a run, as soon as one is known."""
+    """Call ``on_start`` with the ids that are known."""
     if on_start is not None:
         result = on_start(worker_id, task_id)
         if isawaitable(result):
             await result
 
 
+class Run(Protocol):
+    """A run with a deadline."""
+
+    def expired(self, deadline: float) -> RunError:
+        """Return the error for the end of its time: what is known of it then."""
+        ...
+
+
 @asynccontextmanager
-async def run_deadline(
-    settings: Settings, deadline: float | None, ids: Callable[[], dict[str, str | None]]
-) -> AsyncIterator[None]:
+async def run_deadline(settings: Settings, deadline: float | None, run: Callable[[], Run]) -> AsyncIterator[None]:
     """Limit the time of a run.
 
     Args:
         settings: The settings of the session.
         deadline: The limit in seconds; None for that of the session.
-        ids: Returns ``worker_id`` and ``task_id``, as far as they are known.
+        run: Returns the run.
 
     Raises:
-        RunTimeoutError: The time is over.
+        RunError: The time is over.
     """
-    if deadline is None:
-        deadline = settings.options.timeouts.deadline
+    limit = settings.options.timeouts.deadline if deadline is None else deadline
     try:
-        async with asyncio.timeout(deadline) as scope:
+        async with asyncio.timeout(limit) as scope:
             yield
     except TimeoutError as error:
-        if isinstance(error, HandingerError) or not scope.expired():
+        if isinstance(error, HandingerError) or not scope.expired() or limit is None:
             raise
-        expired = RunTimeoutError(f"the run had not ended after {deadline:g} s", **ids())
     else:
         return
-    raise expired
+    raise run().expired(limit)

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
-from ..errors import APIError, APIResponseValidationError, APIStatusError, ConfigurationError, RunUnknownError
+from ..errors import (
+    APIResponseValidationError,
+    APIStatusError,
+    ConfigurationError,
+    HandingerError,
+    RunTimeoutError,
+    RunUnknownError,
+)
 from ..http import JSON, Request
 from ..models import TaskWithTurns, Worker
-from ..models.outcomes import Outcome, last_turn, task_outcome, worker_outcome
+from ..models.outcomes import Outcome, worker_outcome
 from ..operations import ContinueWorker, CreateTask, CreateWorker, CreateWorkerTemplate, RetrieveTask, RetrieveWorker
 from ..schema import decode, make_schema
 from ..uploads import FileInput, to_uploads
 from .calls import Call, Settings, send
 from .polling import StartFunction, UpdateFunction, announce, check_arguments, run_deadline
-from .task_runs import TaskRun, new_task_id
+from .starting import is_template, without_additions
+from .task_runs import TaskRun, make_task_id
 from .worker_runs import WorkerRun
 
-__all__ = ["Job", "OutputSchema", "run", "run_task", "run_worker", "wait_for_task", "wait_for_worker"]
+__all__ = ["Job", "run", "run_task", "run_worker", "wait_for_task", "wait_for_worker"]
 
-#: Statuses of a path that a service of the older generation does not have.
+#: Statuses of a path that a service does not have, and of one that it has, for a request without an input.
 _ABSENT = (404, 405)
+_KNOWN = (400, 422)
+#: Seconds to retrieve the worker of an outcome whose response was lost: only for its files and costs.
+_EXTRA_TIME = 10.0
 _NO_TASK = "the run is over, but its task cannot be retrieved"
 _TOO_OLD = "this service is of the older generation, without files, output_schema, task_id and new_task_id"
 
-OutputSchema: TypeAlias = "type[Any] | Mapping[str, Any] | None"
+
+def _check_schema(job: object, field: object, output_schema: type[Any] | Mapping[str, Any] | None) -> None:
+    """Refuse what is no schema before anything is sent."""
+    if output_schema is not None:
+        make_schema(output_schema)
 
 
 @attrs.frozen(kw_only=True)
@@ -37,12 +53,13 @@ class Job:
         input: The message.
         worker_id: The id of the worker; None for a new one.
         task_id: The id of the task to continue.
-        new_task_id: The id of a task that is waited for if it is there, and started else.
+        new_task_id: An id for a new task. If the service knows it already, it is waited for and nothing is sent.
         budget: The cost limit.
         files: The files to upload.
         deadline: The time limit in seconds; None for that of the session.
         on_start: Called with the ids as soon as one is known.
         on_update: Called with each new state.
+        output_schema: The class or the JSON Schema of the structured output.
 
     Raises:
         ConfigurationError: An argument is malformed.
@@ -58,6 +75,7 @@ class Job:
     deadline: float | None = None
     on_start: StartFunction | None = None
     on_update: UpdateFunction | None = None
+    output_schema: Any = attrs.field(default=None, validator=_check_schema)
     operation: CreateTask = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -68,7 +86,7 @@ class Job:
         operation = CreateTask(
             input=self.input,
             worker_id=self.worker_id,
-            task_id=new_task_id() if task_id is None else task_id,
+            task_id=make_task_id() if task_id is None else task_id,
             budget=self.budget,
             files=to_uploads(self.files),
         )
@@ -79,84 +97,99 @@ class Job:
 async def run_task(settings: Settings, job: Job) -> TaskWithTurns:
     """Run a task once; see `handinger_async.resources.Tasks.run`."""
     task_run = _task_run(settings, job)
-    async with run_deadline(settings, job.deadline, task_run.ids):
-        state = await _perform(settings, task_run, job)
+    state = await _perform(settings, task_run, job)
     if state is None:
-        raise RunUnknownError(_NO_TASK, **task_run.ids())
+        raise RunUnknownError(_NO_TASK, **task_run.ids(), outcome=task_run.outcome(None))
     return state
 
 
 async def wait_for_task(settings: Settings, task_run: TaskRun, deadline: float | None) -> TaskWithTurns:
     """Wait for a task; see `handinger_async.resources.Tasks.wait`."""
-    async with run_deadline(settings, deadline, task_run.ids):
+    async with run_deadline(settings, deadline, lambda: task_run):
         return await task_run.wait()
 
 
 async def run_worker(settings: Settings, job: Job) -> Worker:
     """Run a worker of the older generation; see `handinger_async.resources.Workers.run`."""
     worker_run = WorkerRun(settings, job.worker_id, job.on_update)
-    async with run_deadline(settings, job.deadline, worker_run.ids):
+    async with run_deadline(settings, job.deadline, lambda: worker_run):
         return await _perform_on_older(worker_run, job)
 
 
 async def wait_for_worker(settings: Settings, worker_run: WorkerRun, deadline: float | None) -> Worker:
     """Wait for a worker; see `handinger_async.resources.Workers.wait`."""
-    async with run_deadline(settings, deadline, worker_run.ids):
+    async with run_deadline(settings, deadline, lambda: worker_run):
         return await worker_run.wait()
 
 
-async def run(settings: Settings, job: Job, output_schema: OutputSchema) -> Outcome[Any]:
+async def run(settings: Settings, job: Job) -> Outcome[Any]:
     """Run a job on a service of either generation; see `handinger_async.Session.run`."""
-    task_run, worker_run = _task_run(settings, job), WorkerRun(settings, job.worker_id, job.on_update)
-    ids = task_run.ids
-    async with run_deadline(settings, job.deadline, lambda: ids()):
-        if not settings.generation.older:
-            try:
-                return await _run_on_newer(settings, task_run, job, output_schema)
-            except APIStatusError as error:
-                if error.status_code not in _ABSENT or not await _is_older(settings):
-                    raise
-        if output_schema is not None or job.operation.files or job.task_id or job.new_task_id:
-            raise ConfigurationError(_TOO_OLD)
-        ids = worker_run.ids
-        return worker_outcome(await _perform_on_older(worker_run, job))
-
-
-async def _run_on_newer(settings: Settings, task_run: TaskRun, job: Job, output_schema: OutputSchema) -> Outcome[Any]:
-    state = await _perform(settings, task_run, job, output_schema)
-    worker = task_run.worker
-    if state is not None:
-        outcome = task_outcome(state, worker or await _final_worker(settings, state))
-    elif worker is not None:
-        outcome = worker_outcome(worker, task_id=job.operation.task_id)
-    else:
-        raise RunUnknownError(_NO_TASK, **task_run.ids())
-    if output_schema is None:
-        return outcome
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    if not settings.generation.older:
+        task_run = _task_run(settings, job)
+        try:
+            state = await _perform(settings, task_run, job)
+        except APIStatusError as error:
+            if error.status_code not in _ABSENT or not await _is_older(settings):
+                raise
+        else:
+            return await _finish(settings, task_run, state, job)
+    if job.output_schema is not None or job.operation.files or job.task_id or job.new_task_id:
+        raise ConfigurationError(_TOO_OLD)
+    deadline = settings.options.timeouts.deadline if job.deadline is None else job.deadline
+    if deadline is not None:
+        deadline = max(deadline - (loop.time() - start), 0.0)
     try:
-        output = decode(outcome.structured_output, output_schema, path="$.structured_output")
+        return worker_outcome(await run_worker(settings, attrs.evolve(job, deadline=deadline)))
     except APIResponseValidationError as error:
-        raise APIResponseValidationError(f"{error.message} (task {outcome.task_id})", path=error.path) from None
-    return attrs.evolve(outcome, structured_output=output)
+        if is_template(error):  # it was of the newer generation after all
+            settings.generation.older = None
+        raise
 
 
 def _task_run(settings: Settings, job: Job) -> TaskRun:
     return TaskRun(settings, str(job.operation.task_id), job.worker_id, job.on_update)
 
 
-async def _perform(
-    settings: Settings, task_run: TaskRun, job: Job, output_schema: OutputSchema = None
-) -> TaskWithTurns | None:
-    """Perform a job as a task; see `TaskRun.post`."""
+async def _perform(settings: Settings, task_run: TaskRun, job: Job) -> TaskWithTurns | None:
+    """Perform a job as a task, until its deadline; see `TaskRun.post`."""
     operation = job.operation
-    await announce(job.on_start, job.worker_id, operation.task_id)
-    if job.new_task_id is not None and await task_run.find() is not None:
-        return await task_run.wait()
-    if job.task_id is not None:
-        await task_run.continue_from_here()
-    elif output_schema is not None and job.worker_id is None:
-        operation = attrs.evolve(operation, worker_id=await _make_template(settings, output_schema))  # type: ignore[misc]
-    return await task_run.post(operation)
+    try:
+        async with run_deadline(settings, job.deadline, lambda: task_run):
+            await announce(job.on_start, job.worker_id, operation.task_id)
+            if job.new_task_id is not None and await task_run.find():
+                return await task_run.wait()
+            if job.task_id is not None:
+                await task_run.continue_from_here()
+            elif job.output_schema is not None and job.worker_id is None:
+                worker_id = await _make_template(settings, make_schema(job.output_schema))
+                operation = attrs.evolve(operation, worker_id=worker_id)  # type: ignore[misc]
+            return await task_run.post(operation)
+    except RunTimeoutError:
+        if not task_run.is_over:
+            raise
+    return None  # the result is there, and the state of the task is not
+
+
+async def _finish(settings: Settings, task_run: TaskRun, state: TaskWithTurns | None, job: Job) -> Outcome[Any]:
+    """Return the outcome, with the structured output decoded."""
+    worker = None
+    if state is not None and task_run.worker is None:
+        worker = await _final_worker(settings, task_run.outcome(state))
+    outcome = task_run.outcome(state, worker)
+    if job.output_schema is None:
+        return outcome
+    try:
+        output = decode(outcome.structured_output, job.output_schema, path="$.structured_output")
+    except Exception as error:
+        path = error.path if isinstance(error, APIResponseValidationError) else "$.structured_output"
+        reason = error.message if isinstance(error, APIResponseValidationError) else f"{path} is refused: {error!r}"
+        mismatch = APIResponseValidationError(f"{reason} (task {outcome.task_id})", path=path)
+        mismatch.outcome = outcome
+    else:
+        return attrs.evolve(outcome, structured_output=output)
+    raise mismatch
 
 
 async def _perform_on_older(worker_run: WorkerRun, job: Job) -> Worker:
@@ -168,7 +201,7 @@ async def _perform_on_older(worker_run: WorkerRun, job: Job) -> Worker:
     return await worker_run.wait()
 
 
-async def _make_template(settings: Settings, output_schema: type[Any] | Mapping[str, Any]) -> str:
+async def _make_template(settings: Settings, output_schema: dict[str, Any]) -> str:
     """Return the id of a new private template with an output schema, which tasks themselves do not have.
 
     Raises:
@@ -176,27 +209,36 @@ async def _make_template(settings: Settings, output_schema: type[Any] | Mapping[
     """
     if await _is_older(settings):
         raise ConfigurationError(_TOO_OLD)
-    template = CreateWorkerTemplate(visibility="private", output_schema=make_schema(output_schema))
-    return (await send(settings, template)).id
+    template = CreateWorkerTemplate(visibility="private", output_schema=output_schema)
+    return (await send(without_additions(settings), template)).id
 
 
-async def _final_worker(settings: Settings, state: TaskWithTurns) -> Worker | None:
+async def _final_worker(settings: Settings, outcome: Outcome[Any]) -> Worker | None:
     """Return the worker in the state after a task whose response was lost, if the service still shows that."""
     try:
-        worker = await send(settings, RetrieveWorker(worker_id=state.task.worker_id, task_id=state.task.id))
-    except APIError:
+        async with asyncio.timeout(_EXTRA_TIME):
+            operation = RetrieveWorker(worker_id=str(outcome.worker_id), task_id=outcome.task_id)
+            worker = await send(settings, operation)
+    except (HandingerError, TimeoutError):
         return None
-    turn = last_turn(state)
-    return worker if turn is not None and worker.output_text == turn.output_text else None
+    shown = (worker.output_text, worker.structured_output)
+    same = bool(worker.output_text) and shown == (outcome.output_text, outcome.structured_output)
+    return worker if same and not worker.running else None
 
 
 async def _is_older(settings: Settings) -> bool:
-    """Return True if the service has no tasks: it does not know the path, also without an input that it could run."""
+    """Return True if the service has no tasks: it does not know the path, also without an input that it could run.
+
+    Raises:
+        APIError: The service does not say.
+    """
     if settings.generation.older is None:
         request = Request("POST", "/api/tasks", {"Accept": JSON, "Content-Type": JSON}, b"{}")
         try:
-            await Call(settings, request).fetch()
+            await Call(without_additions(settings), request).fetch()
         except APIStatusError as error:
+            if error.status_code not in (*_ABSENT, *_KNOWN):
+                raise
             settings.generation.older = error.status_code in _ABSENT
         else:
             settings.generation.older = False

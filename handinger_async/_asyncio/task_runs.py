@@ -1,11 +1,11 @@
 """Run tasks: each once, and found again after a lost connection.
 
-The client chooses the id of a task, so that the task can be asked for, whatever becomes of the request that starts it:
+The client chooses the id of a task, so that the task can be retrieved, whatever becomes of the request that starts it:
 
 - The request is repeated only while it cannot have reached the service, or was refused with 429.
-- It is not abandoned while the run goes on. Beside it and after it, the task is asked for.
+- It is not abandoned while the run goes on. Beside it and after it, the task is retrieved.
 - A lost response, or a status from 500, leaves a doubt: the service may not have performed the request, or not yet. A
-  task that stays unknown for `SETTLING` seconds after that is reported as unknown, never started again.
+  task that stays unknown for `SETTLING` seconds is reported as unknown, never started again.
 """
 
 from __future__ import annotations
@@ -18,23 +18,15 @@ from typing import Any, TypeVar
 
 import attrs
 
-from ..errors import (
-    APIConnectionError,
-    APIError,
-    ConfigurationError,
-    NotFoundError,
-    RunFailedError,
-    RunUnknownError,
-)
-from ..http import Request, Response
-from ..models import TaskWithTurns, Worker
-from ..models.outcomes import last_turn, task_outcome
+from ..errors import ConfigurationError, NotFoundError, RunError, RunFailedError, RunTimeoutError, RunUnknownError
+from ..models import TaskWithTurns, Turn, Worker
+from ..models.outcomes import Outcome, sorted_turns, task_outcome, worker_outcome
 from ..operations import CreateTask, ListTaskTurns, Operation, RetrieveTask
-from ..retry import RetryPolicy
 from .calls import Settings, send
-from .polling import Poll, UpdateFunction, is_doubtful, is_transient
+from .polling import KeptError, Poll, UpdateFunction, is_transient
+from .starting import DoubtfulError, send_once
 
-__all__ = ["SETTLING", "TaskRun", "new_task_id", "retrieve_task"]
+__all__ = ["SETTLING", "TaskRun", "make_task_id", "retrieve_task"]
 
 R = TypeVar("R")
 
@@ -44,7 +36,7 @@ SETTLING = 30.0
 _FINAL = frozenset({"completed", "error", "aborted"})
 
 
-def new_task_id() -> str:
+def make_task_id() -> str:
     """Return a new id, in the form of the service's own."""
     return f"tsk_{secrets.token_urlsafe(11)[:14]}"
 
@@ -56,21 +48,6 @@ async def retrieve_task(send: Callable[[Operation[Any]], Awaitable[Any]], operat
         return task
     turns = await send(ListTaskTurns(task_id=operation.task_id))
     return attrs.evolve(task, turns=turns.items)  # type: ignore[misc]
-
-
-@attrs.frozen
-class _OncePolicy(RetryPolicy):
-    """The retry policy of a request that must not be performed twice, whatever the session's policy permits."""
-
-    policy: RetryPolicy = attrs.field(kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        """Check nothing: the numbers are those of the policy."""
-
-    def delay(self, request: Request, outcome: Response | APIConnectionError, **options: Any) -> float | None:
-        """Decide as the policy does, if the request cannot have been performed."""
-        refused = outcome.status == 429 if isinstance(outcome, Response) else not outcome.request_sent
-        return self.policy.delay(request, outcome, **options) if refused else None
 
 
 class TaskRun:
@@ -99,16 +76,32 @@ class TaskRun:
         self._settings = settings
         self._operation = RetrieveTask(task_id=task_id)
         self._worker_id = worker_id
-        #: The number of turns before this run; None if the run is the first.
-        self._turns_before: int | None = None
         self._poll = Poll(settings, self._retrieve, on_update)
-        self._refusal: APIError | None = None
+        self._known = "nothing was sent"
+        #: The input of this run, and the number of turns before it; None to wait for the last turn.
+        self._input: str | None = None
+        self._turns_before = 0
+        #: The number of times in a row that the task looked as if it had failed.
+        self._failures_seen = 0
+        self._doubt: Exception | None = None
+        self._refusal = KeptError()
         self.worker: Worker | None = None
 
-    def ids(self) -> dict[str, str | None]:
+    def ids(self) -> dict[str, Any]:
         """Return the ids of worker and task for an error."""
+        worker_id = self._worker_id or (self.worker.id if self.worker else None)
         state = self._poll.state
-        return {"worker_id": state.task.worker_id if state else self._worker_id, "task_id": self._operation.task_id}
+        return {"worker_id": state.task.worker_id if state else worker_id, "task_id": self._operation.task_id}
+
+    def expired(self, deadline: float) -> RunError:
+        """Return the error for the end of the time."""
+        return RunTimeoutError(f"the run had not ended after {deadline:g} s; {self._known}", **self.ids())
+
+    @property
+    def is_over(self) -> bool:
+        """True if the response to the request says that the run is over."""
+        worker = self.worker
+        return worker is not None and not worker.running and worker.status == "completed"
 
     async def wait(self) -> TaskWithTurns:
         """Wait until the task has ended.
@@ -118,23 +111,25 @@ class TaskRun:
 
         Raises:
             RunFailedError: It ended in failure.
-            APIError: The service does not know it, or refuses the question.
+            APIError: The service does not know it, or refuses the request.
         """
+        self._known = "it goes on"
         state = await self._wait()
         if state is None:
-            self._poll.raise_failure()
+            self._poll.failure.throw()
         return state
 
-    async def find(self) -> TaskWithTurns | None:
-        """Return the task as it is now; None if there is none.
+    async def find(self) -> bool:
+        """Return True if the service knows the task.
 
         Raises:
             APIError: The service does not say.
         """
         try:
-            return await self._retrieve()
+            self._poll.update(await self._retrieve())
         except NotFoundError:
-            return None
+            return False
+        return True
 
     async def continue_from_here(self) -> None:
         """Wait for a turn beyond those that the task has now.
@@ -159,126 +154,173 @@ class TaskRun:
         Raises:
             RunFailedError: The run ended in failure.
             RunUnknownError: The request may have been performed, and the service does not know the task.
-            APIError: The request was refused: nothing has been started.
+            Exception: The request was refused: nothing has been started.
         """
+        self._input, self._known = operation.input, "it may have been started"
+        self._worker_id = operation.worker_id or self._worker_id
         posting = asyncio.create_task(self._send(operation))
         try:
-            return await self._follow(posting)
+            state = await self._follow(posting)
         except ConfigurationError as error:  # the session was closed
-            if posting.done() and not posting.cancelled() and posting.exception() is not None:
-                raise  # before anything was sent
             raise RunUnknownError(f"the run may go on: {error}", **self.ids()) from error
         finally:
             posting.cancel()
             await asyncio.wait((posting,))
+        if state is not None:
+            return state
+        if self._refusal.error is not None:
+            self._refusal.throw()
+        self._poll.hurry()
+        if not self.is_over:
+            return await self.settle()
+        try:
+            async with asyncio.timeout(SETTLING):
+                state = await self._wait(SETTLING)
+        except (TimeoutError, ConfigurationError):
+            pass
+        return state
 
-    async def settle(self, doubt: APIError | None = None) -> TaskWithTurns:
+    async def settle(self) -> TaskWithTurns:
         """Look for a run that may have been started, and wait until it is over.
-
-        Args:
-            doubt: The failure of the request that should have started it.
 
         Raises:
             RunFailedError: The run ended in failure.
             RunUnknownError: The service does not know the task, or does not say.
         """
-        state = await self._wait(SETTLING)
+        try:
+            state = await self._wait(SETTLING)
+        except ConfigurationError as error:  # the session was closed
+            raise RunUnknownError(f"the run may go on: {error}", **self.ids()) from error
         if state is None:
-            failure = self._poll.failure
-            known = f"; its task cannot be retrieved: {failure}" if failure else ""
-            reason = f"the run may have been started: {doubt}" if doubt else "the run was started"
-            raise RunUnknownError(reason + known, **self.ids()) from doubt or failure
+            reason = f"the run may have been started: {self._doubt}" if self._doubt else "the run was started"
+            failure = self._poll.failure.error
+            if failure is not None:
+                reason += f"; its task cannot be retrieved: {failure}"
+            raise RunUnknownError(reason, **self.ids()) from self._doubt or failure
         return state
 
     async def _follow(self, posting: asyncio.Task[None]) -> TaskWithTurns | None:
-        """Ask for the task while it is being posted, then according to the response."""
+        """Retrieve the task while it is being posted; return its final state if that comes before the response."""
         while not posting.done():
             await self._poll.pause(posting)
-            state = None if posting.done() else await self._poll.ask()
-            if state is not None and self._is_over(state) and not posting.done():
+            if posting.done():
+                break
+            retrieving = asyncio.create_task(self._poll.retrieve())
+            try:
+                await asyncio.wait((posting, retrieving), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                retrieving.cancel()
+                await asyncio.wait((retrieving,))
+            state = None if posting.done() or retrieving.cancelled() else retrieving.result()
+            if state is not None and self._has_ended(state):
                 return self._succeeded(state)  # the response is lost, or about to come
-        posting.result()
-        self._poll.hurry()
-        if self._refusal is not None:
-            if is_doubtful(self._refusal):
-                return await self.settle(self._take_refusal())
-            raise self._take_refusal() or RunUnknownError()
-        if self.worker is None or self.worker.running or self.worker.status != "completed":
-            return await self.settle()
-        return await self._wait(SETTLING, confirmed=True)
+        return None
 
-    async def _wait(self, grace: float = 0.0, *, confirmed: bool = False) -> TaskWithTurns | None:
-        """Ask for the task until its run is over.
+    async def _wait(self, grace: float = 0.0) -> TaskWithTurns | None:
+        """Retrieve the task until its run is over.
 
         Args:
-            grace: Seconds for which the service may not know the run.
-            confirmed: The service has said that the run is over: the task has as long to show it.
+            grace: Seconds for which the service may not know the run, or may not show its end.
 
         Returns:
-            The final state; None if the service does not know the run, or refuses the question.
+            The final state; None if the service does not know the run, or refuses the request.
 
         Raises:
             RunFailedError: The run ended in failure.
         """
         loop = asyncio.get_running_loop()
-        settled = loop.time() + grace
+        settled: float | None = None
         while True:
-            state = await self._poll.ask()
-            if state is not None and self._is_over(state, confirmed=confirmed):
+            state = await self._poll.retrieve()
+            if state is not None and self._has_ended(state):
                 return self._succeeded(state)
-            unknown = confirmed or isinstance(self._poll.failure, NotFoundError)
-            if unknown or (state is not None and not self._is_new(state)):
+            if isinstance(self._poll.failure.error, NotFoundError) or (state is not None and not self._is_new(state)):
+                settled = loop.time() + grace if settled is None else settled
                 if loop.time() >= settled:
                     return None
-            elif self._poll.failure is not None and not is_transient(self._poll.failure):
+            elif state is None and not is_transient(self._poll.failure.error):
                 return None
             await self._poll.pause()
 
     async def _send(self, operation: CreateTask) -> None:
         """Send the request; keep its result or its failure."""
-        options = self._settings.options
-        timeouts = attrs.evolve(options.timeouts, attempt=None, deadline=None)
-        options = attrs.evolve(options, timeouts=timeouts, retry=_OncePolicy(policy=options.retry))
         try:
-            self.worker = await send(attrs.evolve(self._settings, options=options), operation)
-        except APIError as error:
-            self._refusal = error.with_traceback(None)
-
-    def _take_refusal(self) -> APIError | None:
-        """Return the failure of the request, and forget it: with a reference to it here, it would be in a cycle."""
-        refusal, self._refusal = self._refusal, None
-        return refusal
+            self.worker = await send_once(self._settings, operation)
+            self._known = "it goes on"
+        except DoubtfulError as error:
+            self._doubt = error.failure
+        except Exception as error:
+            self._refusal.keep(error)
 
     def _retrieve(self) -> Coroutine[Any, Any, TaskWithTurns]:
         return retrieve_task(partial(send, self._settings), self._operation)
 
+    def _turn(self, state: TaskWithTurns) -> Turn | None:
+        """Return the turn of this run; None if the task has none yet."""
+        turns = sorted_turns(state)
+        if self._input is None:
+            return turns[-1] if turns else None
+        new = turns[self._turns_before :]
+        for turn in new:
+            if turn.input.strip() == self._input.strip():
+                return turn
+        # The service may have changed the input; another caller may have continued the task.
+        return new[0] if new and (self.worker is not None or self._turns_before == 0) else None
+
     def _is_new(self, state: TaskWithTurns) -> bool:
         """Return True if the task has the turn of this run."""
-        return self._turns_before is None or _count_turns(state) > self._turns_before
+        return self._turns_before == 0 or self._turn(state) is not None
 
-    def _is_over(self, state: TaskWithTurns, *, confirmed: bool = False) -> bool:
-        """Return True if this run is over.
+    def _status(self, state: TaskWithTurns) -> str:
+        """Return the status of this run: that of its turn, if others have followed."""
+        turn = self._turn(state)
+        is_last = turn is None or turn is sorted_turns(state)[-1]
+        return state.task.status if is_last or turn is None or turn.status not in _FINAL else turn.status
 
-        Args:
-            state: The state of the task.
-            confirmed: The service has said so. If not, the status of a task that is continued may be an earlier one.
-        """
-        if state.task.status not in _FINAL or not self._is_new(state):
+    def _has_ended(self, state: TaskWithTurns) -> bool:
+        """Return True if this run is over. The status of a task that is continued may be an earlier one."""
+        if not self._is_new(state):
             return False
-        if confirmed or self._turns_before is None or state.task.status != "completed":
+        self._known = "it goes on"
+        status = self._status(state)
+        if status not in _FINAL:
+            return False
+        turn = self._turn(state)
+        if self.is_over or self._turns_before == 0 or (turn is not None and turn.completed_at is not None):
             return True
-        turn = last_turn(state)
-        return turn is not None and turn.completed_at is not None
+        self._failures_seen = self._failures_seen + 1 if status != "completed" else 0
+        return self._failures_seen > 1
 
     def _succeeded(self, state: TaskWithTurns) -> TaskWithTurns:
         """Return the final state, or raise if it is a failure."""
-        if state.task.status != "completed":
-            reason = f"the task ended with status {state.task.status!r}"
+        status = self._status(state)
+        if status != "completed":
+            reason = f"the task ended with status {status!r}"
         elif self.worker is not None and self.worker.error is not None:
             reason = f"the worker ended with the error {self.worker.error!r}"
         else:
             return state
-        raise RunFailedError(reason, outcome=task_outcome(state, self.worker), **self.ids())
+        raise RunFailedError(reason, outcome=self.outcome(state), **self.ids())
+
+    def outcome(self, state: TaskWithTurns | None, worker: Worker | None = None) -> Outcome[Any]:
+        """Return the outcome of this run.
+
+        Args:
+            state: The final state of the task; None if it cannot be retrieved.
+            worker: The worker in its state after the run, if the response to the request was lost.
+
+        Raises:
+            RunFailedError: All that is known is that the worker ended with an error.
+        """
+        worker = self.worker or worker
+        if state is not None:
+            return task_outcome(state, self._turn(state), worker)
+        if worker is None:
+            raise RunUnknownError("the run is over, but its task cannot be retrieved", **self.ids())
+        outcome = worker_outcome(worker, task_id=self._operation.task_id)
+        if worker.error is not None:
+            raise RunFailedError(f"the worker ended with the error {worker.error!r}", outcome=outcome, **self.ids())
+        return outcome
 
 
 def _count_turns(state: TaskWithTurns) -> int:

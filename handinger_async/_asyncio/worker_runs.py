@@ -1,4 +1,4 @@
-"""Wait for workers, on services of the older generation: by their streams, and by asking for their state."""
+"""Run workers of the older generation, and wait for them: by their streams, and by retrieving their state."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ..codec import encode_request
-from ..errors import APIError, RunFailedError, RunUnknownError
+from ..errors import APIError, RunError, RunFailedError, RunTimeoutError, RunUnknownError
 from ..models import Worker
 from ..models.outcomes import worker_outcome
 from ..operations import ContinueWorker, CreateWorker, RetrieveWorker, StreamWorkerUpdates
 from .attempts import logger
 from .calls import Settings, send
 from .events import EventStream
-from .polling import Poll, UpdateFunction, is_doubtful, is_transient
+from .polling import Poll, UpdateFunction, is_transient
+from .starting import DoubtfulError, send_once
 
 __all__ = ["WorkerRun"]
 
-#: Seconds between two questions while a stream tells what is new, at least for a caller who wants every change, and at
+#: Seconds between two requests while a stream tells what is new: at least, for a caller who wants every change, and at
 #: most, since a stream may be silent though its connection is lost.
 _MIN_INTERVAL = 1.0
 _MAX_INTERVAL = 60.0
@@ -46,14 +47,20 @@ class WorkerRun:
         self._settings = settings
         self._watched = on_update is not None
         self._poll: Poll[Worker] = Poll(settings, self._retrieve, on_update)
+        self._known = "it goes on"
+        self._before: Worker | None = None
         self._has_streams = True
         self._news: asyncio.Future[None] | None = None
         if worker_id is not None:
-            RetrieveWorker(worker_id=worker_id)
+            RetrieveWorker(worker_id=worker_id)  # refuses an id that cannot be part of a URL
 
-    def ids(self) -> dict[str, str | None]:
+    def ids(self) -> dict[str, Any]:
         """Return the ids of worker and task for an error."""
         return {"worker_id": self.worker_id, "task_id": None}
+
+    def expired(self, deadline: float) -> RunError:
+        """Return the error for the end of the time."""
+        return RunTimeoutError(f"the run had not ended after {deadline:g} s; {self._known}", **self.ids())
 
     async def start(self, operation: CreateWorker | ContinueWorker) -> None:
         """Start the run.
@@ -63,16 +70,21 @@ class WorkerRun:
 
         Raises:
             RunUnknownError: The request may have been performed.
-            APIError: It was refused: nothing has been started.
+            Exception: It was refused: nothing has been started.
         """
+        self._known = "nothing was sent"
+        if isinstance(operation, ContinueWorker):
+            self._before = await self._retrieve()
+        self._known = "it may have been started"
         try:
-            worker = await send(self._settings, operation)
-        except APIError as error:
-            if not is_doubtful(error):
-                raise
-            raise RunUnknownError(f"there is no worker to wait for: {error}", **self.ids()) from error
-        self.worker_id = worker.id
-        self._poll.update(worker)
+            worker = await send_once(self._settings, operation)
+        except DoubtfulError as error:
+            failure = error.failure
+        else:
+            self.worker_id, self._known = worker.id, "it goes on"
+            self._poll.update(worker)
+            return
+        raise RunUnknownError(f"the run may have been started: {failure}", **self.ids()) from failure
 
     async def wait(self) -> Worker:
         """Wait until the worker has completed.
@@ -82,29 +94,32 @@ class WorkerRun:
 
         Raises:
             RunFailedError: It ended with an error.
-            APIError: The service does not know it, or refuses the question.
+            APIError: The service does not know it, or refuses the request.
         """
         listener: asyncio.Task[None] | None = None
         try:
             while True:
-                state = await self._poll.ask()
-                if state is not None and state.status == "completed" and not state.running:
+                state = await self._poll.retrieve()
+                if state is not None and self._has_ended(state):
                     return self._succeeded(state)
-                if self._poll.failure is not None and not is_transient(self._poll.failure):
-                    self._poll.raise_failure()
-                if self._has_streams and (listener is None or listener.done()):
+                if state is None and not is_transient(self._poll.failure.error):
+                    self._poll.failure.throw()
+                if not self._has_streams:
+                    await self._poll.pause()
+                elif listener is None:
                     listener = asyncio.create_task(self._listen())
-                await self._pause(listener)
+                elif listener.done():  # before the end of the run
+                    await self._poll.pause()
+                    listener = None
+                else:
+                    await self._pause(listener)
         finally:
             if listener is not None:
                 listener.cancel()
                 await asyncio.wait((listener,))
 
-    async def _pause(self, listener: asyncio.Task[None] | None) -> None:
-        """Wait for the end of the stream, for an event if the caller wants every change, or for the next question."""
-        if listener is None or listener.done():
-            await self._poll.pause()
-            return
+    async def _pause(self, listener: asyncio.Task[None]) -> None:
+        """Wait for the end of the stream, for an event if the caller wants every change, or for the next request."""
         if not self._watched:
             await self._poll.pause(listener, longest=_MAX_INTERVAL)
             return
@@ -119,16 +134,21 @@ class WorkerRun:
         request = encode_request(StreamWorkerUpdates(worker_id=str(self.worker_id)))
         try:
             async with EventStream(self._settings, request, resume=True) as events:
-                self._poll.hurry()
                 async for _ in events.batches():
                     if self._news is not None and not self._news.done():
                         self._news.set_result(None)
-        except APIError as error:
+        except Exception as error:
             logger.info("no stream of worker %s: %s", self.worker_id, error)
-            self._has_streams = is_transient(error)
+            self._has_streams = is_transient(error) or not isinstance(error, APIError)
 
     def _retrieve(self) -> Coroutine[Any, Any, Worker]:
         return send(self._settings, RetrieveWorker(worker_id=str(self.worker_id)))
+
+    def _has_ended(self, worker: Worker) -> bool:
+        """Return True if the run is over. The state of a worker that is continued may be that of an earlier run."""
+        return (
+            not worker.running and (worker.status == "completed" or worker.error is not None) and worker != self._before
+        )
 
     def _succeeded(self, worker: Worker) -> Worker:
         """Return the final state, or raise if it is a failure."""

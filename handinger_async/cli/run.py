@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from .. import Budget, HandingerError, Outcome, Session, TaskWithTurns, Worker, __version__, to_dict
-from ..models.outcomes import last_turn
+from ..models.outcomes import sorted_turns
 
 __all__ = ["run_command"]
 
@@ -94,8 +94,8 @@ def _show_update(state: TaskWithTurns | Worker) -> None:
     if isinstance(state, Worker):
         status, text = state.status, state.output_text
     else:
-        turn = last_turn(state)
-        status, text = state.task.status, turn.output_text if turn else ""
+        turns = sorted_turns(state)
+        status, text = state.task.status, turns[-1].output_text if turns else ""
     _log(f"  {_one_line(f'{status}: {text}' if text else status)}")
 
 

@@ -7,7 +7,7 @@ import attrs
 from .tasks import TaskWithTurns, Turn
 from .workers import File, Usage, Worker
 
-__all__ = ["Outcome", "last_turn", "task_outcome", "worker_outcome"]
+__all__ = ["Outcome", "sorted_turns", "task_outcome", "worker_outcome"]
 
 T = TypeVar("T")
 
@@ -40,19 +40,19 @@ class Outcome(Generic[T]):
     task: TaskWithTurns | None
 
 
-def last_turn(state: TaskWithTurns) -> Turn | None:
-    """Return the last turn of a task; None if there is none."""
-    return max(state.turns or [], key=lambda turn: turn.seq, default=None)
+def sorted_turns(state: TaskWithTurns) -> list[Turn]:
+    """Return the turns of a task in order."""
+    return sorted(state.turns or [], key=lambda turn: turn.seq)
 
 
-def task_outcome(state: TaskWithTurns, worker: Worker | None = None) -> Outcome[Any]:
-    """Return the outcome of the last turn of a task.
+def task_outcome(state: TaskWithTurns, turn: Turn | None, worker: Worker | None) -> Outcome[Any]:
+    """Return the outcome of one turn of a task.
 
     Args:
         state: The task with its turns.
+        turn: The turn; None if it is not known.
         worker: The worker in its state after the turn, if it is known.
     """
-    turn = last_turn(state)
     usage = worker.usage if worker is not None else None
     if usage is None and turn is not None:
         usage = Usage(
@@ -61,14 +61,13 @@ def task_outcome(state: TaskWithTurns, worker: Worker | None = None) -> Outcome[
             input_tokens=turn.input_tokens,
             output_tokens=turn.output_tokens,
         )
-    source = turn if turn is not None else worker
-    files = turn.files if turn is not None else None
-    if files is None:
-        files = worker.files if worker is not None else []
+    sources = [source for source in (turn, worker) if source is not None]
+    files = [source.files for source in sources if source.files is not None]
+    outputs = [source.structured_output for source in sources if source.structured_output is not None]
     return Outcome(
-        output_text="" if source is None else source.output_text,
-        structured_output=None if source is None else source.structured_output,
-        files=list(files),
+        output_text=sources[0].output_text if sources else "",
+        structured_output=outputs[0] if outputs else None,
+        files=list(files[0]) if files else [],
         worker_id=state.task.worker_id,
         task_id=state.task.id,
         status=state.task.status,

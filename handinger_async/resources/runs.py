@@ -88,20 +88,23 @@ class Runs:
     ) -> Coroutine[Any, Any, Outcome[Any]]:
         """Run an instruction and wait for its result, on a service of either generation.
 
-        The input is never run twice: see `Tasks.run`. On a service of the older generation, whose ids the client cannot
+        No call runs the input twice: see `Tasks.run`. On a service of the older generation, whose ids the client cannot
         choose, a lost response to the request that starts the run is a `RunUnknownError`.
 
         Args:
             input: The instruction.
             worker_id: The id of the worker; None for a new one.
             task_id: The id of a task to continue.
-            new_task_id: An id for a new task. If the service knows it already, it is waited for and nothing is sent.
+            new_task_id: An id for a new task. If the service knows it already, it is waited for and nothing is sent;
+                see `Tasks.run`.
             budget: The cost limit; None for the service's default.
             files: Files for the worker: paths, ``(name, bytes)`` or open binary files.
             output_schema: The class, or the JSON Schema, of the structured output. Without ``worker_id``, a private
                 template with it is made; with ``worker_id``, the output is only decoded.
             deadline: Seconds after which to give up; the run goes on. None for ``Timeouts.deadline``.
-            on_start: Called with the ids of worker and task as soon as one is known. It may be a coroutine function.
+            on_start: Called with the ids of worker and task, before anything is sent; that of the worker may be None.
+                It may be a coroutine function. What it raises ends the run before its beginning. On a service of the
+                older generation it is called again, with the id of the worker and None, when the worker is there.
             on_update: Called with each new state, a `TaskWithTurns` or a `Worker`. What it raises is logged.
 
         Returns:
@@ -112,7 +115,7 @@ class Runs:
             RunFailedError: The run ended in failure.
             RunTimeoutError: It had not ended at the deadline.
             RunUnknownError: It may have been started, and the service does not know it.
-            APIResponseValidationError: The structured output does not fit the class.
+            APIResponseValidationError: The structured output does not fit the class. Its ``outcome`` is the result.
         """
         job = Job(
             input=input,
@@ -124,5 +127,6 @@ class Runs:
             deadline=deadline,
             on_start=on_start,
             on_update=on_update,
+            output_schema=output_schema,
         )
-        return run(self._settings, job, output_schema)
+        return run(self._settings, job)

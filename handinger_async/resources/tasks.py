@@ -147,14 +147,15 @@ class Tasks:
     ) -> Coroutine[Any, Any, TaskWithTurns]:
         """Run a task once, and wait for its result.
 
-        The service is never asked twice to run the input. If the connection is lost, the task is found again by its id,
+        No call asks the service twice to run the input. If the connection is lost, the task is found again by its id,
         which the client chooses.
 
         Args:
             input: The message.
             worker_id: The id of the worker; None for a new one with the message as its instructions.
             task_id: The id of a task to continue.
-            new_task_id: An id for a new task. If the service knows it already, it is waited for and nothing is sent.
+            new_task_id: An id for a new task. If the service knows it already, it is waited for and nothing is sent. A
+                request with the same id that was given up less than 30 s before may still be performed: wait first.
             budget: The cost limit; None for the service's default.
             files: Files for the worker: paths, ``(name, bytes)`` or open binary files.
             deadline: Seconds after which to give up; the run goes on. None for ``Timeouts.deadline``.
@@ -168,7 +169,8 @@ class Tasks:
         Raises:
             RunFailedError: The task ended with ``error`` or ``aborted``.
             RunTimeoutError: It had not ended at the deadline.
-            RunUnknownError: It may have been started, and the service does not know it.
+            RunUnknownError: It may have been started, and the service does not know it, or it is over and cannot be
+                retrieved: then ``outcome`` is what there is of it.
         """
         job = Job(
             input=input,

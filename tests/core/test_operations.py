@@ -73,7 +73,7 @@ ROUTES: list[tuple[type[Operation[Any]], str, str, Any]] = [
         models.WorkerTemplate,
     ),
     (DeleteWorker, "DELETE /api/workers/{worker_id}", "worker_id", models.DeleteWorkerResponse),
-    (CreateTask, "POST /api/tasks", "input worker_id* task_id* budget* stream*", models.Worker),
+    (CreateTask, "POST /api/tasks", "input worker_id* task_id* budget* stream* files*", models.Worker),
     (RetrieveTask, "GET /api/tasks/{task_id}", "task_id", models.TaskWithTurns),
     (ListTaskTurns, "GET /api/tasks/{task_id}/turns", "task_id", models.TaskTurnList),
     (DeleteTask, "DELETE /api/tasks/{task_id}", "task_id", models.DeleteTaskResponse),

@@ -9,6 +9,7 @@ import pytest
 
 from handinger_async import (
     APIConnectionError,
+    APIResponseValidationError,
     APIStatusError,
     AuthenticationError,
     ConfigurationError,
@@ -185,7 +186,7 @@ def test_worker_that_is_refused_is_an_error_of_the_service(fault: Fault) -> None
 def test_template_instead_of_a_worker_names_the_right_call() -> None:
     async def main() -> None:
         async with FakeHandinger(api="today").session() as session:
-            with pytest.raises(RunUnknownError, match=r"session\.run\(\)"):
+            with pytest.raises(APIResponseValidationError, match=r"session\.run\(\)"):
                 await session.workers.run(input="x")
 
     run_in_virtual_time(main())

@@ -1,0 +1,117 @@
+"""Start a run with one request, which must not be performed twice."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import attrs
+
+from ..codec import TEMPLATE_INSTEAD, encode_request
+from ..errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    ConfigurationError,
+)
+from ..http import Headers, Request, Response
+from ..operations import Operation
+from ..retry import RetryPolicy
+from .calls import Call, Settings
+
+__all__ = ["DoubtfulError", "is_template", "send_once", "without_additions"]
+
+R = TypeVar("R")
+
+
+class DoubtfulError(Exception):
+    """The request failed, and may have been performed. Internal: it never reaches the user.
+
+    Args:
+        failure: The failure, without its frames.
+    """
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+class _OncePolicy(RetryPolicy):
+    """The retry policy of a request that must not be performed twice, whatever the policy of the session permits.
+
+    Args:
+        policy: The policy of the session.
+
+    Attributes:
+        refused: The number of the last attempt that cannot have been performed.
+    """
+
+    policy: RetryPolicy
+    refused: int
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        super().__init__()
+        object.__setattr__(self, "policy", policy)
+        object.__setattr__(self, "refused", 0)
+
+    def delay(
+        self, request: Request, outcome: Response | APIConnectionError, *, attempt: int, **options: Any
+    ) -> float | None:
+        """Decide as the policy does, if the request cannot have been performed."""
+        if outcome.status != 429 if isinstance(outcome, Response) else outcome.request_sent:
+            return None
+        object.__setattr__(self, "refused", attempt)
+        return self.policy.delay(request, outcome, attempt=attempt, **options)
+
+
+async def send_once(settings: Settings, operation: Operation[R]) -> R:
+    """Send an operation that must not be performed twice, without time limits other than that to connect.
+
+    Args:
+        settings: The settings of the session.
+        operation: The operation.
+
+    Returns:
+        Its result.
+
+    Raises:
+        DoubtfulError: It may have been performed.
+        Exception: It was not performed.
+    """
+    policy = _OncePolicy(settings.options.retry)
+    timeouts = attrs.evolve(settings.options.timeouts, attempt=None, deadline=None)
+    options = attrs.evolve(settings.options, timeouts=timeouts, retry=policy)
+    call = Call(attrs.evolve(settings, options=options), encode_request(operation))
+    try:
+        return call.decode(operation, await call.fetch())
+    except Exception as error:
+        if policy.refused == call.attempts or call.needs_key or not _is_doubtful(error):
+            raise
+        doubt = DoubtfulError(error.with_traceback(None))
+    raise doubt
+
+
+def without_additions(settings: Settings) -> Settings:
+    """Return settings for a request that the caller did not ask for: without an idempotency key, body and query."""
+    options = settings.options
+    headers = Headers({name: value for name, value in options.headers.items() if name.lower() != "idempotency-key"})
+    return attrs.evolve(settings, options=attrs.evolve(options, headers=headers, body={}, query={}))
+
+
+def _is_doubtful(error: Exception) -> bool:
+    """Return True if the request may have been performed: after 408, from 500, without a whole response.
+
+    An `OSError` is that of a file of the body, a `ConfigurationError` that of the session: nothing whole was sent.
+    """
+    if isinstance(error, APIConnectionError):
+        return error.request_sent
+    if isinstance(error, APIStatusError):
+        return error.status_code == 408 or error.status_code >= 500
+    if isinstance(error, APIResponseValidationError):
+        return not is_template(error)
+    return not isinstance(error, APIError | ConfigurationError | OSError)
+
+
+def is_template(error: Exception) -> bool:
+    """Return True if the response was a template where a run was expected: there is no run."""
+    return isinstance(error, APIResponseValidationError) and error.message.startswith(TEMPLATE_INSTEAD)
