@@ -1,4 +1,4 @@
-"""The official client's own tests pass against the lenient service.
+"""The official client's own tests pass against the lenient service, those of its older version and of its newer one.
 
 They are written for a mock server, and skipped in the package. Here nothing is skipped but what cannot run: three tests
 that mock HTTP in a client that has another HTTP stack.
@@ -10,11 +10,10 @@ import sys
 import tarfile
 from pathlib import Path
 
+import attrs
 import pytest
 
 pytest.importorskip("handinger", reason="the official client is not installed: tox -e interop")
-SDIST = os.environ.get("OFFICIAL_SDIST", "")
-pytestmark = pytest.mark.skipif(not SDIST, reason="OFFICIAL_SDIST does not name its sdist: tox -e interop")
 
 SETTINGS = """
 [pytest]
@@ -25,26 +24,57 @@ filterwarnings = error
 SKIP = '@pytest.mark.skip(reason="Mock server tests are disabled")'
 
 
-def test_the_official_suite_passes_without_skips(tmp_path: Path) -> None:
+@attrs.frozen
+class Suite:
+    """The tests of one version of the official client.
+
+    Args:
+        api: The generation of the service that it is made for.
+        sdist: The environment variable with the path of its source distribution.
+        installed: The environment variable with the folder where it is installed; None for this environment.
+        skipped: The number of tests that it skips.
+        summary: The number of those that pass here, as pytest writes it.
+    """
+
+    api: str
+    sdist: str
+    installed: str | None
+    skipped: int
+    summary: str
+
+
+OLDER = Suite("seed", "OFFICIAL_SDIST", None, 70, "192 passed, 3 skipped")
+NEWER = Suite("today", "OFFICIAL_NEWER_SDIST", "OFFICIAL_NEWER", 136, "340 passed")
+
+
+@pytest.mark.parametrize("suite", [OLDER, NEWER], ids=lambda suite: suite.api)
+def test_the_official_suite_passes_without_skips(suite: Suite, tmp_path: Path) -> None:
     from .served import ServedFake
 
-    with tarfile.open(SDIST) as archive:
+    for variable in filter(None, (suite.sdist, suite.installed)):
+        if not os.environ.get(variable):
+            pytest.skip(f"{variable} is not set: tox -e interop")
+    with tarfile.open(os.environ[suite.sdist]) as archive:
         archive.extractall(tmp_path, filter="data")
     (root,) = tmp_path.iterdir()
     modules = sorted((root / "tests" / "api_resources").rglob("test_*.py"))
     texts = [module.read_text("utf-8") for module in modules]
-    assert sum(text.count(SKIP) for text in texts) == 70
+    assert sum(text.count(SKIP) for text in texts) == suite.skipped
     for module, text in zip(modules, texts, strict=True):
         module.write_text(text.replace(SKIP, ""), "utf-8")
     (root / "pytest.ini").write_text(SETTINGS)
-    with ServedFake(lenient=True, json_streams=True) as served:
+    env = dict(os.environ)
+    if suite.installed:
+        env["PYTHONPATH"] = env[suite.installed]
+    with ServedFake(lenient=True, json_streams=True, api=suite.api) as served:
+        served.fake.script()  # all runs end at once
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "tests/api_resources", "-q", "-p", "no:aiohttp", "-p", "no:cacheprovider"],
             cwd=root,
-            env=os.environ | {"TEST_API_BASE_URL": served.url},
+            env=env | {"TEST_API_BASE_URL": served.url},
             capture_output=True,
             text=True,
             timeout=500,
             check=False,
         )
-    assert "192 passed, 3 skipped" in ran.stdout, ran.stdout + ran.stderr
+    assert suite.summary in ran.stdout, ran.stdout + ran.stderr
