@@ -16,7 +16,7 @@ from ._asyncio.attempts import Observer, configure_logging
 from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Settings, send
 from ._asyncio.credentials import KeyFunction, KeySource
 from ._asyncio.exchanges import Exchange
-from ._asyncio.options import Options, Timeouts, encode_json, hide_credentials
+from ._asyncio.options import Options, Timeouts, add_custom_headers, encode_json, hide_credentials
 from ._asyncio.pool import Pool
 from ._checks import check_base_url
 from ._query import join_queries, to_query
@@ -56,7 +56,8 @@ class Session(Runs):
         transport: The transport; None for aiohttp.
         timeouts: The timeouts.
         retry: The retry policy.
-        headers: Sent with every request; they win over the library's own. None leaves out the header of this name.
+        headers: Sent with every request; they win over the library's own, and over those in the environment variable
+            HANDINGER_CUSTOM_HEADERS, lines of ``Name: value``. None leaves out the header of this name.
         observe: Called with an `Attempt` after each attempt, in the task that makes the call. Its exceptions are logged
             and do not affect the call.
         max_body_size: Maximum bytes of a response in memory, after decompression. Streams, and files that are saved or
@@ -109,7 +110,7 @@ class Session(Runs):
             pool=Pool(_check_transport(transport)),
             endpoint=endpoint,
             key=key,
-            options=Options(timeouts=timeouts, retry=retry).extend(headers=headers),
+            options=add_custom_headers(Options(timeouts=timeouts, retry=retry)).extend(headers=headers),
             observe=observe,
             max_body_size=max_body_size,
             max_event_size=max_event_size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -18,7 +19,9 @@ from ..errors import ConfigurationError, quoted, shorten
 from ..http import Headers, MultipartBody, Request, hide, is_sendable
 from ..retry import RetryPolicy
 
-__all__ = ["Options", "Timeouts", "encode_json", "hide_credentials"]
+__all__ = ["Options", "Timeouts", "add_custom_headers", "encode_json", "hide_credentials"]
+
+_CUSTOM_HEADERS = "HANDINGER_CUSTOM_HEADERS"
 
 #: They frame the body, which the transport does.
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
@@ -174,6 +177,33 @@ def _without(headers: Headers, names: frozenset[str]) -> Headers:
 def hide_credentials(fields: Any) -> Any:
     """Return the argument ``headers``, unchecked, with a masked ``repr`` of credentials: tracebacks may show it."""
     return {name: hide(name, value) for name, value in fields.items()} if isinstance(fields, Mapping) else fields
+
+
+def add_custom_headers(options: Options) -> Options:
+    """Return options with the header fields in HANDINGER_CUSTOM_HEADERS, lines of ``Name: value``.
+
+    Like the official client, it ignores white space around names and values, and lines without a colon. The last of
+    several fields of one name wins.
+
+    Raises:
+        ConfigurationError: A field cannot be sent. The message does not quote it, since it may contain a secret.
+    """
+    lines = os.environ.get(_CUSTOM_HEADERS, "").split("\n")
+    for number, line in enumerate(lines, 1):
+        name, colon, value = line.partition(":")
+        if not colon:
+            continue
+        try:
+            options = options.extend(headers=hide_credentials({name.strip(): value.strip()}))
+        except ConfigurationError:
+            refused = number
+            break
+    else:
+        return options
+    del lines, line, name, value  # tracebacks may show local variables
+    raise ConfigurationError(
+        f"line {refused} of the environment variable {_CUSTOM_HEADERS} is not a header that can be sent: 'Name: value'"
+    )
 
 
 def _name(pair: str) -> str:

@@ -172,6 +172,51 @@ async def test_headers_of_a_call_win_over_those_of_the_session() -> None:
     assert request.headers["accept"] == "text/plain"
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("", {}),
+        ("X-A: 1", {"x-a": "1"}),
+        ("X-A:1\nX-B:  b: c \n", {"x-a": "1", "x-b": "b: c"}),
+        (" X-A : 1\r\n\r\nX-B: 2\r\n", {"x-a": "1", "x-b": "2"}),
+        ("X-A: 1\nx-a: 2", {"x-a": "2"}),
+        ("no colon\nX-A:", {"x-a": ""}),
+        ("User-Agent: mine\nAuthorization: Basic abc", {"user-agent": "mine", "authorization": "Basic abc"}),
+    ],
+)
+async def test_custom_headers_are_read_from_the_environment(
+    text: str, fields: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(ok)
+    async with service.session() as session:
+        plain = await sent(session, service, "GET", "/x")
+    monkeypatch.setenv("HANDINGER_CUSTOM_HEADERS", text)
+    async with service.session() as session:
+        request = await sent(session, service, "GET", "/x")
+    assert request.headers == plain.headers | fields
+
+
+async def test_headers_of_a_session_win_over_custom_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDINGER_CUSTOM_HEADERS", "X-A: 1\nX-B: 2\nX-C: 3\nAuthorization: Basic abc")
+    service = Service(ok)
+    async with service.session(headers={"x-a": "own", "X-B": None}, api_key=lambda: "unused") as session:
+        view = session.with_options(headers={"X-C": "view"})
+        headers = (await sent(view, service, "GET", "/x")).headers
+    names = ["X-A", "X-B", "X-C", "Authorization"]
+    assert [headers.get(name) for name in names] == ["own", None, "view", "Basic abc"]
+
+
+@pytest.mark.parametrize(
+    "line", [": value", "X A: value", "X-Ä: value", "X: a\x01b", "X: a\ud800", "Content-Length: 5", "Idempotency-Key:"]
+)
+def test_custom_header_that_cannot_be_sent_is_named_by_its_line(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.environ", {"HANDINGER_CUSTOM_HEADERS": f"X-A: 1\n{line}"})
+    with pytest.raises(ConfigurationError) as caught:
+        Session(api_key="key", transport=MemoryTransport(FakeHandinger()))
+    text = "line 2 of the environment variable HANDINGER_CUSTOM_HEADERS is not a header that can be sent: 'Name: value'"
+    assert str(caught.value) == text
+
+
 async def test_left_out_headers_are_not_made_up_on_the_wire() -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(response(b"{}"))

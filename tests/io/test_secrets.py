@@ -241,6 +241,39 @@ async def test_key_in_refused_headers_is_in_no_local_variable_of_ours(headers: A
             check_locals(caught.value, masked=True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Bearer {KEY}\nX A: 1",
+        f"Authorization: Bearer {KEY}\x01",
+        f"Cookie: {KEY}\nContent-Length: 5",
+        f"X-Anything: {KEY}\x01",
+        f"Bearer {KEY}: 1",
+    ],
+)
+def test_key_in_refused_custom_headers_is_in_no_local_variable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDINGER_CUSTOM_HEADERS", text)
+    with pytest.raises(ConfigurationError, match="HANDINGER_CUSTOM_HEADERS") as caught:
+        Session(api_key="key")
+    check_locals(caught.value, masked=True)
+    assert caught.value.__context__ is None
+
+
+async def test_custom_credentials_are_masked_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDINGER_CUSTOM_HEADERS", f"Authorization: Bearer {KEY}")
+
+    def echo(request: Request) -> Response:
+        assert request.headers["Authorization"] == f"Bearer {KEY}"
+        return Response(400, {"X-Seen": f"Bearer {KEY}"}, json.dumps({"error": f"no {KEY}"}).encode())
+
+    async with Session(api_key="key", transport=MemoryTransport(echo)) as session:
+        with pytest.raises(APIError) as caught:
+            await session.workers.retrieve("w")
+    assert str(caught.value) == "400 Bad Request: no *** (GET /api/workers/w)"
+    assert KEY not in repr(caught.value) + repr(caught.value.response.headers)  # type: ignore[attr-defined]
+    assert KEY not in repr(vars(session))
+
+
 @pytest.mark.parametrize("fields", [{"X": KEY.encode()}, {"X": f"{KEY}\r"}, [("X", KEY, "b")], [("Cookie", KEY), 5]])
 def test_refused_fields_are_in_no_local_variable_of_headers(fields: Any) -> None:
     with pytest.raises(ConfigurationError, match="header") as caught:
