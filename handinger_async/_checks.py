@@ -10,7 +10,7 @@ from .errors import ConfigurationError
 
 __all__ = ["DEFAULT_BASE_URL", "check_base_url", "is_number", "key_problem"]
 
-DEFAULT_BASE_URL = "https://v3.handinger.com"
+DEFAULT_BASE_URL = "https://handinger.com"
 
 
 def check_base_url(base_url: object, name: str = "base_url") -> URL:

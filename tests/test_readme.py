@@ -38,7 +38,7 @@ def test_readme_snippets_run_and_cover_every_operation(capsys: pytest.CaptureFix
     assert "3 attempts: pending" in shown
     assert "POST /api/workers 200" in shown
     assert shown.endswith(
-        "GET https://v3.handinger.com/api/workers/t_org_123_w_01HZY2ZJQ8G7K42W2D7WF6V4GM/email\nworker@example.com\n"
+        "GET https://handinger.com/api/workers/t_org_123_w_01HZY2ZJQ8G7K42W2D7WF6V4GM/email\nworker@example.com\n"
     )
 
 

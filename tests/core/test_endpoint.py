@@ -20,8 +20,8 @@ CANARY = "hk-canary-71f0"
 @pytest.mark.parametrize(
     ("base_url", "url"),
     [
-        (DEFAULT_BASE_URL, "https://v3.handinger.com/api/workers?a=b"),
-        ("https://v3.handinger.com/", "https://v3.handinger.com/api/workers?a=b"),
+        (DEFAULT_BASE_URL, "https://handinger.com/api/workers?a=b"),
+        ("https://handinger.com/", "https://handinger.com/api/workers?a=b"),
         ("http://localhost:8790", "http://localhost:8790/api/workers?a=b"),
         ("http://127.0.0.1:8790///", "http://127.0.0.1:8790/api/workers?a=b"),
         ("http://[::1]:8790/", "http://[::1]:8790/api/workers?a=b"),

@@ -16,7 +16,7 @@ from .. import run_readme
 from .service import WORKER
 
 GUIDE = Path(__file__).parents[2] / "docs" / "howto" / "aioresponses.rst"
-WORKERS = "https://v3.handinger.com/api/workers"
+WORKERS = "https://handinger.com/api/workers"
 
 Mocked = partial(aiohttp.ClientResponse, stream_writer=SimpleNamespace(output_size=0))
 

@@ -144,7 +144,7 @@ async def session_itself(session: Session) -> None:
 
 def core() -> None:
     operation = operations.CreateSchedule("w", input="x", when=DelayedWhen(60))
-    endpoint = Endpoint("https://v3.handinger.com", "key")
+    endpoint = Endpoint("https://handinger.com", "key")
     url, request = endpoint.prepare(encode_request(operation))
     assert_type(request, Request)
     print(url)
