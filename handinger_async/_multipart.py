@@ -69,7 +69,7 @@ class Part:
 
     Args:
         name: The name of the field.
-        content: Bytes, an `os.PathLike`, an open binary file, or a source with ``length``, ``is_readable`` and
+        content: Bytes, an ``os.PathLike``, an open binary file, or a source with ``length``, ``is_readable`` and
             ``chunks``.
         filename: The name of the file; None for a text field.
         media_type: The Content-Type; None for none.

@@ -29,7 +29,7 @@ class Upload:
 
     Args:
         filename: Its name for the service.
-        content: Bytes, an `os.PathLike` or an open binary file, which is sent from where it stands.
+        content: Bytes, an ``os.PathLike`` or an open binary file, which is sent from where it stands.
         media_type: The content type; guessed from the name by default.
 
     Raises:

@@ -25,7 +25,13 @@ from handinger_async.transports.memory import MemoryTransport
 STRINGS = {
     "file_path": "scratchpad/plan.md",
     "input": "Compare three tents.",
+    "instructions": "Check each claim.",
+    "prompt": "A worker that checks claims.",
     "schedule_id": "sch_01HZY2ZJQ8G7K42W2D7WF6V4GM",
+    "summary": "Checks claims.",
+    "task_id": "tsk_2Z-YWz3hFq6VlW",
+    "title": "Facts",
+    "url": "https://example.com/hook",
     "worker_id": "t_org_123_w_01HZY2ZJQ8G7K42W2D7WF6V4GM",
 }
 NUMBER = 3600
@@ -36,6 +42,8 @@ NUMBER = 3600
 
 def place(cls: type[Operation[Any]], name: str) -> str:
     """Return the part of the request that contains a field."""
+    if name == "files":
+        return "form, which then has the other fields too"
     several_segments = cls.route.path_parameters.get(name)
     if several_segments is None:
         return "JSON body" if cls.route.has_body else "query"
@@ -73,8 +81,9 @@ def _resources(holder: object, path: str) -> Iterator[tuple[str, object]]:
 
 
 def example(cls: type[Any]) -> Any:
-    """Return an instance of an attrs class with a value in every field but flags, which keep their defaults."""
-    return cls(**{f.name: _value(cls, f.name, f.type) for f in attrs.fields(cls) if f.init and f.type is not bool})
+    """Return an instance of an attrs class with a value in every field; flags and files keep their defaults."""
+    fields = [f for f in attrs.fields(cls) if f.init and f.type is not bool and f.name != "files"]
+    return cls(**{f.name: _value(cls, f.name, f.type) for f in fields})
 
 
 def _value(cls: type[Any], name: str, annotation: Any) -> Any:
@@ -86,6 +95,8 @@ def _value(cls: type[Any], name: str, annotation: Any) -> Any:
     for choice in reversed(choices):
         if attrs.has(choice):
             return example(choice)
+    if dict[str, Any] in choices:
+        return {"type": "object", "properties": {"verdict": {"type": "string"}}}
     if str in choices:
         return STRINGS.get(name, name)
     if int in choices:

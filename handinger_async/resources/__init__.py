@@ -2,7 +2,7 @@
 
 from .schedules import Schedules
 from .tasks import Tasks
-from .webhooks import Webhooks
+from .webhooks import WebhookExecutions, Webhooks
 from .workers import Workers
 
-__all__ = ["Schedules", "Tasks", "Webhooks", "Workers"]
+__all__ = ["Schedules", "Tasks", "WebhookExecutions", "Webhooks", "Workers"]

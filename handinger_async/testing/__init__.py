@@ -29,13 +29,14 @@ if TYPE_CHECKING:
         Drop,
         Fault,
         FaultyHandler,
+        Postpone,
         Refuse,
         Status,
         Trickle,
     )
     from .recording import RecordingTransport, ReplayMismatchError, ReplayTransport
     from .scripts import Script, Step, improvise
-    from .server import Server, serve
+    from .server import Server, post_to_loopback, serve
     from .virtual_time import NothingToWaitFor, VirtualTimeLoop, run
 
 __all__ = [

@@ -93,7 +93,7 @@ class FakeHandinger:
             raise ConfigurationError(f"api must be one of {', '.join(APIS)}, not {shorten(repr(api), 40)}")
         self.requests: list[Request] = []
         self.runs: Counter[str] = Counter()
-        self._api = api
+        self._api: Api = api
         self._api_keys = None if api_keys is None else frozenset(api_keys)
         self._json_streams = json_streams
         self._clock = Clock(start)

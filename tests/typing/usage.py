@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import aiohttp
+import attrs
 
 from handinger_async import (
+    UNSET,
     APIError,
     APIStatusError,
     Attempt,
@@ -20,25 +22,38 @@ from handinger_async import (
     CronWorkerSchedule,
     DelayedWhen,
     DelayedWorkerSchedule,
+    DeleteTaskResponse,
+    DeleteWorkerResponse,
     EventParser,
     EventStream,
     Exchange,
+    File,
     FileDownload,
     IntervalWhen,
     IntervalWorkerSchedule,
+    Outcome,
     RetryPolicy,
+    RunError,
+    RunFailedError,
     ScheduleCancelResponse,
     ScheduledWhen,
     ScheduledWorkerSchedule,
     ScheduleListResponse,
     ServerSentEvent,
     Session,
+    Task,
+    TaskTurnList,
     TaskWithTurns,
     Timeouts,
+    Turn,
     UnknownWorkerSchedule,
     Usage,
+    Webhook,
+    WebhookExecution,
+    WebhookExecutionList,
     Worker,
     WorkerSchedule,
+    WorkerTemplate,
     encode_event,
     operations,
     to_dict,
@@ -50,6 +65,17 @@ from handinger_async.testing import FakeHandinger, check_transport, serve
 from handinger_async.transports import StreamedResponse, Transport
 from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import MemoryTransport
+from handinger_async.uploads import FileInput, Upload
+
+SCHEMA: dict[str, Any] = {"type": "object"}
+
+
+@attrs.frozen
+class Tent:
+    """The structured output of a run."""
+
+    name: str
+    weight_kg: float
 
 
 async def workers(session: Session, flag: bool) -> None:
@@ -59,6 +85,7 @@ async def workers(session: Session, flag: bool) -> None:
     assert_type(session.workers.create(input="x", stream=flag), Coroutine[Any, Any, Worker] | EventStream)
     assert_type(await session.workers.retrieve("w"), Worker)
     assert_type(session.workers.retrieve("w", stream=True), EventStream)
+    assert_type(await session.workers.retrieve("w", task_id="t"), Worker)
     assert_type(await session.workers.continue_("w", input="x"), Worker)
     assert_type(session.workers.continue_("w", input="x", budget="unlimited", stream=True), EventStream)
     assert_type(await session.workers.retrieve_email("w"), str)
@@ -76,6 +103,70 @@ async def workers(session: Session, flag: bool) -> None:
             assert_type(batch, list[ServerSentEvent])
         assert_type(events.last_event_id, str)
         assert_type(events.response, Response)
+
+
+async def tasks(session: Session, flag: bool) -> None:
+    files: list[FileInput] = ["a.txt", Path("b.txt"), ("c.txt", b"c"), Upload("d.txt", b"d", "text/plain")]
+    assert_type(await session.tasks.create(input="x"), Worker)
+    assert_type(await session.tasks.create(input="x", worker_id="w", task_id="t", budget="low", files=files), Worker)
+    assert_type(session.tasks.create(input="x", stream=True), EventStream)
+    assert_type(session.tasks.create(input="x", stream=flag), Coroutine[Any, Any, Worker] | EventStream)
+    task = await session.tasks.retrieve("t")
+    assert_type(task, TaskWithTurns)
+    assert_type(task.task, Task)
+    assert_type(task.turns, list[Turn] | None)
+    assert_type(await session.tasks.list_turns("t"), TaskTurnList)
+    assert_type(await session.tasks.delete("t"), DeleteTaskResponse)
+    assert_type(await session.send(operations.CreateTask(input="x")), Worker)
+    assert_type(await session.tasks.run(input="x", new_task_id="t", deadline=60, files=files), TaskWithTurns)
+    assert_type(await session.tasks.wait("t", on_update=print), TaskWithTurns)
+    assert_type(await session.workers.run(input="x", on_start=lambda worker_id, task_id: None), Worker)
+    assert_type(await session.workers.wait("w"), Worker)
+
+
+async def templates(session: Session) -> None:
+    template = await session.workers.create_template(instructions="x", visibility="private", output_schema=Tent)
+    assert_type(template, WorkerTemplate)
+    assert_type(template.output_schema, dict[str, Any] | None)
+    assert_type(await session.workers.update("w", title="x", output_schema=None), WorkerTemplate)
+    await session.workers.update("w", output_schema=SCHEMA)
+    await session.workers.update("w", output_schema=UNSET)
+    assert_type(await session.workers.delete("w"), DeleteWorkerResponse)
+
+
+async def webhooks(session: Session) -> None:
+    hooks = session.workers.webhooks
+    assert_type(await hooks.retrieve("w"), Webhook)
+    assert_type(await hooks.update("w", url="https://example.com"), Webhook)
+    assert_type(await hooks.update("w", url=None), Webhook)
+    assert_type(await hooks.delete("w"), Webhook)
+    assert_type(await hooks.regenerate_token("w"), Webhook)
+    assert_type(await hooks.list_executions("w", page=2), WebhookExecutionList)
+    async for execution in hooks.executions("w"):
+        assert_type(execution, WebhookExecution)
+        assert_type(execution.created_at, datetime)
+
+
+async def runs(session: Session) -> None:
+    async def started(worker_id: str | None, task_id: str | None) -> None: ...
+
+    assert_type(await session.run("x"), Outcome[None])
+    assert_type(await session.run("x", output_schema=None, files=["a.txt"], budget="high"), Outcome[None])
+    assert_type(await session.run("x", output_schema=SCHEMA, worker_id="w"), Outcome[dict[str, Any]])
+    outcome = await session.run("x", output_schema=Tent, task_id="t", on_start=started, on_update=print, deadline=60)
+    assert_type(outcome, Outcome[Tent])
+    assert_type(outcome.structured_output, Tent)
+    assert_type(outcome.structured_output.weight_kg, float)
+    assert_type(outcome.files, list[File])
+    assert_type(outcome.usage, Usage | None)
+    assert_type(outcome.task, TaskWithTurns | None)
+    try:
+        await session.run("x")
+    except RunFailedError as error:
+        assert_type(error.task_id, str | None)
+        print(error.outcome)
+    except RunError as error:
+        assert_type(error.worker_id, str | None)
 
 
 async def schedules(session: Session) -> None:
@@ -180,6 +271,7 @@ async def transports(given: aiohttp.ClientSession) -> None:
     for transport in (custom, memory, AiohttpTransport(given), AiohttpTransport(limit=5, trust_env=False)):
         async with Session(api_key="key", transport=transport, observe=observe, max_body_size=1000) as session:
             await workers(session, flag=True)
+            await tasks(session, flag=True)
     MemoryTransport(lambda request: Response(200))
     MemoryTransport(lambda request: [request.read_body()])
     await check_transport(lambda handler: MemoryTransport(handler), skip=["no_cookies_are_kept"])
@@ -197,5 +289,8 @@ def type_errors(session: Session, worker: Worker) -> None:
     """Each ignored line must be an error: both checkers report an unused ignore."""
     session.workers.create("x")  # type: ignore[call-overload]
     session.workers.create(input="x", budget="huge")  # type: ignore[call-overload]
+    session.tasks.create("x")  # type: ignore[call-overload]
+    session.run("x", output_schema="string")  # type: ignore[call-overload]
+    print(session.workers.webhooks.update("w"))  # type: ignore[call-arg]
     worker.id = "other"  # type: ignore[misc]
     operations.RetrieveWorker()  # type: ignore[call-arg]
