@@ -1,11 +1,14 @@
 """README.rst and the guides: their snippets run and print the documented output."""
 
 import asyncio
+import inspect
+import operator
 import re
 from pathlib import Path
 
 import pytest
 
+from handinger_async.testing import FakeHandinger
 from handinger_async.testing.virtual_time import run
 
 from . import run_readme
@@ -46,6 +49,29 @@ def test_readme_snippets_run_and_cover_every_operation(capsys: pytest.CaptureFix
 def test_guide_snippets_run(guide: Path) -> None:
     in_time = asyncio.run if guide.stem == "vcrpy" else run  # over sockets: in real time
     in_time(run_readme.run(guide.read_text(encoding="utf-8"), guide.name))
+
+
+def test_guide_to_switching_names_every_method() -> None:
+    page = (ROOT / "docs" / "howto" / "switch.rst").read_text(encoding="utf-8")
+    session = FakeHandinger().session()
+    named = set(re.findall(r"``s\.([\w.]+)\(", page))
+    for call in named:
+        assert callable(operator.attrgetter(call)(session)), call
+    workers = session.workers
+    resources = {
+        "tasks": session.tasks,
+        "workers": workers,
+        "workers.schedules": workers.schedules,
+        "workers.webhooks": workers.webhooks,
+    }
+    methods = {
+        f"{path}.{name}"
+        for path, resource in resources.items()
+        for name, value in vars(type(resource)).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+    assert len(methods) > 20
+    assert named >= methods
 
 
 def test_readme_shows_two_commands_and_ci_runs_the_second() -> None:

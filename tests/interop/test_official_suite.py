@@ -5,6 +5,7 @@ that mock HTTP in a client that has another HTTP stack.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -32,6 +33,7 @@ class Suite:
         api: The generation of the service that it is made for.
         sdist: The environment variable with the path of its source distribution.
         installed: The environment variable with the folder where it is installed; None for this environment.
+        calls: The number of its calls, each of which the guide to switching names.
         skipped: The number of tests that it skips.
         summary: The number of those that pass here, as pytest writes it.
     """
@@ -39,16 +41,17 @@ class Suite:
     api: str
     sdist: str
     installed: str | None
+    calls: int
     skipped: int
     summary: str
 
 
-OLDER = Suite("seed", "OFFICIAL_SDIST", None, 70, "192 passed, 3 skipped")
-NEWER = Suite("today", "OFFICIAL_NEWER_SDIST", "OFFICIAL_NEWER", 136, "340 passed")
+OLDER = Suite("seed", "OFFICIAL_SDIST", None, 9, 70, "192 passed, 3 skipped")
+NEWER = Suite("today", "OFFICIAL_NEWER_SDIST", "OFFICIAL_NEWER", 16, 136, "340 passed")
 
 
 @pytest.mark.parametrize("suite", [OLDER, NEWER], ids=lambda suite: suite.api)
-def test_the_official_suite_passes_without_skips(suite: Suite, tmp_path: Path) -> None:
+def test_official_suite_passes_unskipped(suite: Suite, tmp_path: Path) -> None:
     from .served import ServedFake
 
     for variable in filter(None, (suite.sdist, suite.installed)):
@@ -57,6 +60,11 @@ def test_the_official_suite_passes_without_skips(suite: Suite, tmp_path: Path) -
     with tarfile.open(os.environ[suite.sdist]) as archive:
         archive.extractall(tmp_path, filter="data")
     (root,) = tmp_path.iterdir()
+    guide = (Path(__file__).parents[2] / "docs" / "howto" / "switch.rst").read_text("utf-8")
+    calls = re.findall(r"client\.([\w.]+)\.<a [^>]+>([\w\\]+)</a>", (root / "api.md").read_text("utf-8"))
+    assert len(calls) == suite.calls
+    for resource, method in calls:
+        assert f"``{resource}.{method}(".replace("\\", "") in guide
     modules = sorted((root / "tests" / "api_resources").rglob("test_*.py"))
     texts = [module.read_text("utf-8") for module in modules]
     assert sum(text.count(SKIP) for text in texts) == suite.skipped
