@@ -1,5 +1,7 @@
 """Tasks of the newer generation behind faults, against a model: nothing is lost, no input runs twice.
 
+So are settings of templates and webhooks: each run that ends while there is a webhook is delivered once.
+
 In the model a run takes one second, and tasks of one worker run side by side; all times are whole seconds.
 """
 
@@ -7,6 +9,7 @@ import asyncio
 import itertools
 from collections import Counter
 from contextlib import suppress
+from json import loads
 
 import attrs
 import pytest
@@ -21,8 +24,10 @@ from handinger_async.operations import (
     DeleteTask,
     DeleteWorker,
     ListTaskTurns,
+    RegenerateWebhookToken,
     RetrieveTask,
     RetrieveWorker,
+    UpdateWorker,
 )
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.faults import Cut, Drop, FaultyHandler, Refuse, Status, Trickle
@@ -32,6 +37,8 @@ from handinger_async.transports.memory import MemoryTransport
 
 #: Seconds after which a run that hangs fails; it takes many times as long on a busy machine as on an idle one.
 pytestmark = pytest.mark.timeout(600)
+
+URLS = ["https://a.example/hook", "https://b.example/hook"]
 
 TEXTS = st.sampled_from(["sun", "rain", "snow"])
 
@@ -53,6 +60,17 @@ class ModelledWorker:
     tasks: list[ModelledTask] = attrs.field(factory=list)
     schedules: list[list] = attrs.field(factory=list)  # due time, interval or None, text
     deleted: bool = False
+    settings: dict = attrs.field(factory=dict)
+    hooked: list[list] = attrs.field(factory=list)  # when a webhook was set, and when it was removed, or None
+    token: str | None = None
+
+    @property
+    def has_hook(self):
+        return bool(self.hooked) and self.hooked[-1][1] is None
+
+    def deliveries(self, task, now):
+        ends = [begin + 1 for begin, _ in task.runs if begin + 1 <= now]
+        return sum(any(made < end <= (now if gone is None else gone) for made, gone in self.hooked) for end in ends)
 
     def start(self, now, text):
         task = ModelledTask()
@@ -80,7 +98,8 @@ class Tasks(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
-        self.fake = FakeHandinger(api="today")
+        self.delivered = []
+        self.fake = FakeHandinger(api="today", deliver=self.delivered.append)
         self.fake.script(Step("done", after=1))
         self.handler = FaultyHandler(self.fake)
         self.ids = (f"task-{number}" for number in itertools.count())
@@ -217,6 +236,44 @@ class Tasks(RuleBasedStateMachine):
                 assert self.await_(self.send_surely(DeleteWorker(worker_id))).deleted
             self.model[worker_id].deleted = True
 
+    @rule(
+        worker_id=workers,
+        changes=st.fixed_dictionaries(
+            {},
+            optional={"title": TEXTS, "summary": TEXTS, "output_schema": st.sampled_from([None, {"type": "object"}])},
+        ),
+    )
+    def update(self, worker_id, changes):
+        self.now()
+        shown = self.await_(self.send_surely(UpdateWorker(worker_id, **changes)))
+        expected = self.model[worker_id].settings
+        expected.update(changes)
+        assert {name: getattr(shown, name) for name in expected} == expected
+
+    @rule(worker_id=workers, text=TEXTS, urls=st.lists(st.sampled_from([None, *URLS]), min_size=1, max_size=4))
+    def set_webhook(self, worker_id, text, urls):
+        for url in urls:
+            now, modelled = self.now(), self.model[worker_id]
+            hook = self.await_(self.session.workers.webhooks.update(worker_id, url=url))
+            assert (hook.url, hook.token is None) == (url, url is None)
+            if modelled.has_hook and url is not None:
+                assert hook.token == modelled.token
+            elif modelled.has_hook:
+                modelled.hooked[-1][1] = now
+            elif url is not None:
+                modelled.hooked.append([now, None])
+            modelled.token = hook.token
+            self.start(worker_id, text)
+
+    @rule(worker_id=workers)
+    def regenerate_token(self, worker_id):
+        self.now()
+        modelled = self.model[worker_id]
+        if modelled.has_hook:
+            hook = self.await_(self.send_surely(RegenerateWebhookToken(worker_id)))
+            assert hook.token != modelled.token
+            modelled.token = hook.token
+
     @rule(worker_id=workers, text=TEXTS, seconds=st.integers(1, 5), recurs=st.booleans())
     def schedule(self, worker_id, text, seconds, recurs):
         now = self.now()
@@ -268,6 +325,23 @@ class Tasks(RuleBasedStateMachine):
                 self.check(task, expected, now)
         wanted = [text for modelled in self.model.values() for task in modelled.tasks for _, text in task.runs]
         assert self.fake.runs == Counter(wanted)
+
+    @invariant()
+    def every_run_is_delivered_once(self):
+        now = self.now()
+        tasks = self.await_(self.look())[1].values()
+        expected = Counter()
+        for worker_id, modelled in self.model.items():
+            shown = [task.task.id for task in tasks if task.task.worker_id == worker_id]
+            for task_id, task in zip(shown, modelled.tasks, strict=True):
+                expected[task_id] = modelled.deliveries(task, now)
+        self.await_(self.wait_for_deliveries(expected.total()))
+        assert Counter(loads(request.body)["task"]["id"] for request in self.delivered) == +expected
+
+    async def wait_for_deliveries(self, number):
+        for _ in range(1000):  # iterations of the event loop: a delivery takes a few
+            if len(self.delivered) < number:
+                await asyncio.sleep(0)
 
     async def look(self):
         return self.fake.workers, self.fake.tasks
