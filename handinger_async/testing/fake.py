@@ -48,9 +48,11 @@ class FakeHandinger:
     in a loop of `handinger_async.testing.virtual_time` hours pass immediately.
 
     A stream begins with the stored updates (those after ``Last-Event-ID``, if that is given), goes on with live ones,
-    and ends when the run has completed. Schedules run when they are due; a recurring one skips a run while its worker
-    is still running. An operation of the older generation whose ``Idempotency-Key`` was seen before is not performed
-    again.
+    and ends when the run has completed. Of a long past, the last 1,500 runs of a task, tasks of a worker's schedules
+    and deliveries are stored, and the updates of the last 200 runs: a stream goes on with the first one stored.
+
+    Schedules run when they are due; a recurring one skips a run while its worker is still running. An operation of the
+    older generation whose ``Idempotency-Key`` was seen before is not performed again.
 
     The response to `CreateTask` comes when the run is over. The run is the service's: it goes on when the request is
     cancelled. A worker with an output schema makes up an object that fits it, if no script gives one.
@@ -108,13 +110,16 @@ class FakeHandinger:
 
     @property
     def workers(self) -> dict[str, Worker]:
-        """All workers in their current state, by id, in the order of their creation. Deleted ones are left out."""
+        """All workers in their current state, by id, in the order of their creation. Deleted ones are left out.
+
+        Runs of schedules that are due begin at once: many of them hold the event loop, unlike in a request.
+        """
         workers = self._service.workers.values()
         return {worker.id: self._service.worker_now(worker) for worker in workers if not worker.deleted}
 
     @property
     def tasks(self) -> dict[str, TaskWithTurns]:
-        """All tasks in their current state, by id, in the order of their creation."""
+        """All tasks in their current state, by id, in the order of their creation, as far as they are stored."""
         for worker in self._service.workers.values():
             worker.advance()
         return {task.id: self._service.task_now(task) for task in self._service.context.tasks.values()}
@@ -176,8 +181,8 @@ class FakeHandinger:
             request: The request.
 
         Returns:
-            The response; a `StreamingResponse` for a stream of events. For `CreateTask`, and while hundreds of
-            scheduled runs are overdue, it is an awaitable of the response.
+            The response; a `StreamingResponse` for a stream of events. For `CreateTask`, and while many scheduled
+            runs are overdue, it is an awaitable of the response.
         """
         self.requests.append(request)
         del self.requests[:-KEPT]

@@ -69,6 +69,9 @@ class Script:
         return True
 
 
+_SOURCE = Source(id="src_1", type="url", url="https://example.com/", title="An example")
+
+
 def improvise(text: str, random: Random) -> tuple[Step, ...]:
     """Return the steps of a run without a script: a plan in a file, and a short text.
 
@@ -80,12 +83,11 @@ def improvise(text: str, random: Random) -> tuple[Step, ...]:
     def soon() -> float:
         return round(random.uniform(0.15, 0.3), 3)
 
-    source = Source(id="src_1", type="url", url="https://example.com/", title="An example")
     plan = f"# Plan\n\n1. Read the question: {text}\n2. Make up an answer.\n"
     return (
         Step(after=soon()),
         Step(after=soon(), files={"scratchpad/plan.md": plan.encode("utf-8", "replace")}),
-        Step("This answer is made up by the in-memory service. ", after=soon(), fields={"sources": [source]}),
+        Step("This answer is made up by the in-memory service. ", after=soon(), fields={"sources": [_SOURCE]}),
         Step(f"You asked: {text}", after=soon()),
         Step(" For a real answer, ask the real service.", after=soon()),
     )

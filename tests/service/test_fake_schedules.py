@@ -15,6 +15,10 @@ from handinger_async import (
     ScheduledWhen,
     UnprocessableEntityError,
 )
+from handinger_async.testing import FakeHandinger
+from handinger_async.testing._service.files import Files
+from handinger_async.testing._service.recent import KEPT, STREAMED
+from handinger_async.testing.scripts import Step
 
 pytestmark = pytest.mark.usefixtures("virtual_time")
 
@@ -140,30 +144,135 @@ async def test_list_alone_shows_an_overdue_delayed_schedule_gone(handinger):
     assert (await handinger.workers.schedules.list(worker.id)).schedules == []
 
 
+async def most_per_iteration(count, work):
+    """Return the result of ``work``, and the largest step of ``count()`` within an iteration of the event loop."""
+    largest, before, done = 0, count(), False
+
+    async def watch():
+        nonlocal largest, before
+        while not done:
+            now = count()
+            largest, before = max(largest, now - before), now
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    result = await work
+    done = True
+    await watching
+    return result, largest
+
+
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_many_overdue_runs_do_not_hold_the_event_loop(handinger, fake_handinger, streamed):
+@pytest.mark.parametrize("older", [False, True])
+async def test_many_overdue_runs_do_not_hold_the_event_loop(handinger, fake_handinger, streamed, older):
     fake_handinger.script(match="again")
-    worker = await handinger.workers.create(input="x")
+    worker = await (handinger.workers.create(input="x") if older else handinger.workers.create_template(title="x"))
     await handinger.workers.schedules.create(worker.id, input="again", when=IntervalWhen(interval_seconds=1))
+    await asyncio.sleep(3)
     stream = handinger.workers.stream_updates(worker.id)
     if streamed:  # it was opened before, and is read now
-        await asyncio.sleep(3)
         await anext(stream)
     await asyncio.sleep(3000)
 
+    async def read():
+        if not streamed:
+            return await handinger.workers.schedules.list(worker.id)
+        return [event.id async for event in stream] if not older else [(await anext(stream)).id for _ in range(500)]
+
+    got, most = await most_per_iteration(fake_handinger.runs.total, read())
+    assert most <= 100
+    if streamed:
+        assert got[-1:] == (["501"] if older else [])
+    await stream.aclose()
+    await handinger.workers.retrieve(worker.id)
+    assert fake_handinger.runs["again"] > 2900
+
+
+async def test_a_conversation_shows_its_last_runs_and_counts_all(handinger, fake_handinger):
+    worker = await handinger.workers.create(input="x")
+    await handinger.workers.schedules.create(worker.id, input="again", when=IntervalWhen(interval_seconds=2))
+    await asyncio.sleep(2 * 1800)
+    shown = await handinger.workers.retrieve(worker.id)
+    count = fake_handinger.runs.total()
+    assert count > 1700
+    assert len(await runs(handinger, worker.id)) == KEPT + 1
+    assert shown.usage.steps >= 5 * (count - 1)
+    assert [file.filename for file in shown.files] == ["scratchpad/plan.md"]
+    (task,) = fake_handinger.tasks.values()
+    assert [turn.seq for turn in task.turns] == list(range(count - KEPT - 1, count))
+    assert task.task.totals.turn_count == count
+    assert {turn.output_tokens for turn in task.turns[:-1]} == {task.turns[0].output_tokens}
+    assert {turn.status for turn in task.turns[:-1]} == {"completed"}
+    assert all(len(turn.files) == 1 for turn in task.turns[:-1])
+
+
+async def test_a_stream_that_is_far_behind_goes_on_with_later_updates(handinger, fake_handinger):
+    fake_handinger.script(match="again")
+    worker = await handinger.workers.create(input="x")
+    await handinger.workers.schedules.create(worker.id, input="again", when=IntervalWhen(interval_seconds=10))
+    async with handinger.workers.stream_updates(worker.id) as events:
+        assert (await anext(events)).id == "1"
+        await asyncio.sleep(10 * STREAMED - 5)
+        assert len(await runs(handinger, worker.id)) == STREAMED
+        assert (await anext(events)).id == "2"
+        await asyncio.sleep(10 * STREAMED)
+        await handinger.workers.retrieve(worker.id)
+        places = [int((await anext(events)).id) for _ in range(50)]
+    assert places == list(range(places[0], places[0] + 50))
+    assert places[0] == 6 + (STREAMED - 2) + 1  # six updates of the first run, then one of each
+
+
+async def test_past_tasks_of_schedules_are_forgotten_and_others_kept(handinger, fake_handinger):
+    fake_handinger.script()
+    worker = await handinger.workers.create_template(title="x")
+    await handinger.tasks.create(input="own", worker_id=worker.id, task_id="own")
+    await handinger.workers.schedules.create(worker.id, input="again", when=IntervalWhen(interval_seconds=1))
+    await asyncio.sleep(2.5)
+    own, forgotten, continued = fake_handinger.tasks
+    await handinger.tasks.create(input="more", task_id=continued)
+    await asyncio.sleep(KEPT + STREAMED + 100)
+    shown = await handinger.tasks.retrieve(continued)
+    assert [turn.input for turn in shown.turns] == ["again", "more"]
+    assert (await handinger.tasks.retrieve(own)).task.id == "own"
+    with pytest.raises(NotFoundError):
+        await handinger.tasks.retrieve(forgotten)
+    assert len(fake_handinger.tasks) == 2 + KEPT + STREAMED
+    assert {task.task.status for task in fake_handinger.tasks.values()} == {"completed"}
+    assert fake_handinger.runs["again"] == KEPT + STREAMED + 102
+    assert (await handinger.workers.retrieve(worker.id)).status == "completed"
+
+
+async def test_webhooks_of_many_runs_let_other_tasks_run_between_them(virtual_time):
+    seen, iterations = [], 0
+
     async def count():
         nonlocal iterations
-        while True:
+        for _ in range(200):
             iterations += 1
             await asyncio.sleep(0)
 
-    iterations = 0
-    counting = asyncio.create_task(count())
-    if streamed:
-        assert [(await anext(stream)).id for _ in range(500)][-1] == "501"
-        await stream.aclose()
-    else:
-        assert len((await handinger.workers.schedules.list(worker.id)).schedules) == 1
-    counting.cancel()
-    assert iterations >= 3000 // 200
-    assert len(await runs(handinger, worker.id)) > 2900
+    async def deliver(request):
+        if not seen:
+            counting.append(asyncio.create_task(count()))
+        seen.append(iterations)
+
+    counting = []
+    fake = FakeHandinger(deliver=deliver)
+    fake.script(Step("done", after=1))
+    async with fake.session() as session:
+        worker = await session.workers.create_template(title="x")
+        await session.workers.webhooks.update(worker.id, url="https://example.com/hook")
+        starting = [session.tasks.create(input="x", worker_id=worker.id, task_id=f"task-{n}") for n in range(50)]
+        await asyncio.gather(*starting, asyncio.sleep(2))
+    assert len(set(seen)) == len(seen) == 50
+
+
+async def test_past_versions_of_a_file_are_forgotten_except_the_first():
+    files = Files()
+    for at in range(KEPT + 10):
+        files.publish("plan.md", b"%d" % at, at=at)
+        files.forget("plan.md", 5)  # the later ones are to come
+    assert [files.version("plan.md", at).data for at in (0, 4, 5, 6, KEPT + 9)] == [
+        b"0", b"0", b"5", b"6", b"%d" % (KEPT + 9)
+    ]  # fmt: skip

@@ -6,5 +6,6 @@
 - `views`: workers, tasks and turns as the API shows them.
 - `workers`, `tasks`: workers, and the timelines of their tasks.
 - `schedules`, `files`, `usage`, `schemas`, `documents`: the parts of these.
+- `recent`: lists that forget.
 - `clock`, `errors`: the basis.
 """

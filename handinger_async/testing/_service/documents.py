@@ -26,14 +26,17 @@ _NULLABLE: dict[Any, tuple[str, ...]] = {
 
 def document(value: Any) -> dict[str, Any]:
     """Return the JSON of a model, as the newer generation writes it."""
-    written: dict[str, Any] = to_dict(value)
+    fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    lists = {
+        name: item for name, item in fields.items() if isinstance(item, list) and item and type(item[0]) in _NULLABLE
+    }
+    written: dict[str, Any] = to_dict(attrs.evolve(value, **{name: [] for name in lists}))
     written = dict.fromkeys(_NULLABLE.get(type(value), ())) | written
-    for field in attrs.fields(type(value)):
-        item = getattr(value, field.name)
-        if attrs.has(type(item)):
-            written[field.name] = document(item) if type(item) in _NULLABLE else written[field.name]
-        elif isinstance(item, list) and item and type(item[0]) in _NULLABLE:
-            written[field.name] = [document(member) for member in item]
+    for name, item in fields.items():
+        if type(item) in _NULLABLE:
+            written[name] = document(item)
+    for name, items in lists.items():
+        written[name] = [document(item) for item in items]
     return written
 
 

@@ -6,11 +6,14 @@ import bisect
 import hashlib
 import mimetypes
 import re
+from collections.abc import Collection
+from operator import attrgetter
 
 import attrs
 
 from ...http import BINARY, Headers, Response
 from .errors import ServiceError
+from .recent import KEPT
 
 __all__ = ["Files", "Version", "serve_file"]
 
@@ -29,13 +32,11 @@ class Version:
         at: The moment, in seconds of the service's clock.
         data: The content.
         media_type: The media type.
-        made_up: True for a file of a run without a script.
     """
 
     at: float
     data: bytes
     media_type: str
-    made_up: bool = False
 
     @property
     def etag(self) -> str:
@@ -43,31 +44,62 @@ class Version:
         return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
 
 
+_moment = attrgetter("at")
+
+
 class Files:
     """The space of a worker: the files that it published, and those that were sent to it."""
 
     def __init__(self) -> None:
         self._versions: dict[str, list[Version]] = {}
+        self._made_up: dict[str, list[Version]] = {}
 
     def publish(
         self, path: str, data: bytes, *, at: float, media_type: str | None = None, made_up: bool = False
     ) -> None:
-        """Add a file, or a new version of it, at the moment ``at``."""
-        version = Version(at, data, media_type or _MEDIA_TYPES.guess_type(path)[0] or BINARY, made_up)
-        bisect.insort(self._versions.setdefault(path, []), version, key=lambda version: version.at)
+        """Add a file, or a new version of it, at the moment ``at``.
+
+        Args:
+            path: The path.
+            data: The content.
+            at: The moment, in seconds of the service's clock.
+            media_type: The media type; None to guess it from the path.
+            made_up: True for a file of a run without a script.
+        """
+        version = Version(at, data, media_type or _MEDIA_TYPES.guess_type(path)[0] or BINARY)
+        versions = (self._made_up if made_up else self._versions).setdefault(path, [])
+        bisect.insort(versions, version, key=_moment)
+
+    def forget(self, path: str, now: float) -> None:
+        """Forget past versions of a file, except the last `KEPT` and the first, which stands for them.
+
+        Args:
+            path: The path.
+            now: The current moment, in seconds of the service's clock.
+        """
+        for versions in (self._versions.get(path, []), self._made_up.get(path, [])):
+            while len(versions) > KEPT and versions[2].at <= now:
+                del versions[1]
 
     def version(self, path: str, at: float) -> Version | None:
         """Return the version of a file that is current at a moment; None if there is none.
 
         Versions that are made up never replace others.
         """
-        versions = [version for version in self._versions.get(path, ()) if version.at <= at]
-        versions = [version for version in versions if not version.made_up] or versions
-        return versions[-1] if versions else None
+        for versions in (self._versions.get(path, ()), self._made_up.get(path, ())):
+            if place := bisect.bisect_right(versions, at, key=_moment):
+                return versions[place - 1]
+        return None
 
-    def current(self, at: float) -> dict[str, Version]:
-        """Return all files that exist at a moment, by path, in alphabetical order."""
-        found = {path: self.version(path, at) for path in sorted(self._versions)}
+    def current(self, at: float, only: Collection[str] | None = None) -> dict[str, Version]:
+        """Return the files that exist at a moment, by path, in alphabetical order.
+
+        Args:
+            at: The moment, in seconds of the service's clock.
+            only: The paths of the files to return; None for all.
+        """
+        paths = self._versions.keys() | self._made_up.keys() if only is None else set(only)
+        found = {path: self.version(path, at) for path in sorted(paths)}
         return {path: version for path, version in found.items() if version is not None}
 
 

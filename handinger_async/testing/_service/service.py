@@ -207,7 +207,8 @@ def _check_access(worker: WorkerState, user_id: str | None, *, own: bool) -> Non
 
 
 async def _events(worker: WorkerState, task: TaskState, place: int, view: View) -> AsyncIterator[bytes]:
-    while (update := await worker.wait_for(task, place)) is not None:
+    while (found := await worker.wait_for(task, place)) is not None:
+        place, update = found
         place += 1
         data = update.data
         if data is None:

@@ -14,6 +14,7 @@ import attrs
 
 from ..scripts import Step
 from .files import Files
+from .recent import KEPT, STREAMED, Recent
 from .usage import BUDGETS, Spent
 
 __all__ = ["FINAL", "Run", "TaskState", "Update"]
@@ -27,6 +28,8 @@ class Run:
     """One turn of a task.
 
     Args:
+        seq: Its index in the task.
+        place: The index of its first update in the timeline.
         turn_id: Its id.
         message_id: The id of its output message.
         input: The instruction.
@@ -36,13 +39,15 @@ class Run:
         files: The paths of the files that it publishes.
     """
 
+    seq: int
+    place: int
     turn_id: str
     message_id: str
     input: str
     begin: float
     budget: str
     schema: dict[str, Any] | None
-    files: list[str] = attrs.field(factory=list)
+    files: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +56,7 @@ class Update:
 
     Args:
         at: The moment, in seconds of the service's clock.
-        run: The index of its run.
+        run: Its run.
         status: The status, as the script says it.
         text: The output text of this run so far.
         fields: Fields of the worker that a script has replaced.
@@ -60,7 +65,7 @@ class Update:
     """
 
     at: float
-    run: int
+    run: Run
     status: str
     text: str
     fields: Mapping[str, Any]
@@ -89,7 +94,7 @@ class TaskState:
         archived: True once it is deleted.
         updates: The timeline.
         runs: Its runs.
-        ends: The last update of each run.
+        ends: The last update of each run. That of the last run that is forgotten is kept.
     """
 
     id: str
@@ -99,9 +104,9 @@ class TaskState:
     triggered_by: str
     user_id: str | None
     archived: bool = attrs.field(default=False, init=False)
-    updates: list[Update] = attrs.field(factory=list, init=False)
-    runs: list[Run] = attrs.field(factory=list, init=False)
-    ends: list[Update] = attrs.field(factory=list, init=False)
+    updates: Recent[Update] = attrs.field(factory=Recent, init=False)
+    runs: Recent[Run] = attrs.field(factory=Recent, init=False)
+    ends: Recent[Update] = attrs.field(factory=Recent, init=False)
 
     def add(self, run: Run, steps: Sequence[Step], files: Files, *, made_up: bool) -> None:
         """Add a run with its updates, and publish its files.
@@ -121,26 +126,38 @@ class TaskState:
         for number, step in enumerate(steps, 1):
             at = round(at + step.after, 6)
             said += step.text
-            fields |= step.fields
+            fields = {**fields, **step.fields} if step.fields else fields
             spent = spent.on(step, BUDGETS[run.budget])
             status = step.status or ("completed" if number == len(steps) else "running")
-            self._append(at, step, status, said, dict(fields), spent)
+            self._append(at, step, status, said, fields, spent)
             for path, data in step.files.items():
                 files.publish(path, data, at=at, made_up=made_up)
-                run.files.append(path)
         self.ends.append(self.updates[-1])
 
     def _append(self, at: float, step: Step, status: str, text: str, fields: dict[str, Any], spent: Spent) -> None:
-        run = len(self.runs) - 1
         self.updates.append(
-            Update(at=at, run=run, status=status, text=text, fields=fields, data=step.data, spent=spent)
+            Update(at=at, run=self.runs[-1], status=status, text=text, fields=fields, data=step.data, spent=spent)
         )
+
+    def forget(self, now: float) -> None:
+        """Forget past runs, except the last `KEPT`, and their updates, except those of the last `STREAMED`.
+
+        Args:
+            now: The current moment, in seconds of the service's clock.
+        """
+        current = self.current(now).run.seq
+        self.runs.forget(current - KEPT)
+        self.ends.forget(current - KEPT - 1)
+        if current >= STREAMED:
+            self.updates.forget(self.runs[current - STREAMED].place)
 
     def current(self, now: float) -> Update:
         """Return the update that is in effect."""
-        return self.updates[bisect.bisect_right(self.updates, now, key=lambda update: update.at) - 1]
+        first = self.updates.first
+        return self.updates[max(first, bisect.bisect_right(self.updates, now, first, key=lambda update: update.at) - 1)]
 
     def progress(self, run: int, now: float) -> Update | None:
         """Return the update of a run that is in effect; None before it begins."""
         current = self.current(now)
-        return None if run > current.run else current if run == current.run else self.ends[run]
+        seq = current.run.seq
+        return None if run > seq else current if run == seq else self.ends[run]

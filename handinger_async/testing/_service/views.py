@@ -55,7 +55,7 @@ class View:
             update: One of the task's updates.
             at: The moment for which to list the files, in seconds of the service's clock.
         """
-        run = task.runs[update.run] if task and update else None
+        run = update.run if update else None
         text = update.text if update else ""
         message = Output(
             id=run.message_id if run else "",
@@ -86,7 +86,7 @@ class View:
         )
         return attrs.evolve(shown, **update.fields) if update else shown  # type: ignore[misc]
 
-    def _files(self, worker: WorkerState, at: float, only: list[str] | None = None) -> list[File]:
+    def _files(self, worker: WorkerState, at: float, only: tuple[str, ...] | None = None) -> list[File]:
         url = self.base_url + self.files.format(quote(worker.id))
         return [
             File(
@@ -95,8 +95,7 @@ class View:
                 url=url + quote(path),
                 size=len(version.data) if self.newer else None,
             )
-            for path, version in worker.files.current(at).items()
-            if only is None or path in only
+            for path, version in worker.files.current(at, only).items()
         ]
 
     def template(self, worker: WorkerState) -> WorkerTemplate:
@@ -140,12 +139,11 @@ class View:
 
     def turns(self, worker: WorkerState, task: TaskState, now: float) -> list[Turn]:
         """Return the turns of a task as they are at a moment. Those that wait for an earlier one are pending."""
-        return [self._turn(worker, task, seq, now) for seq in range(len(task.runs))]
+        return [self._turn(worker, task, run, now) for run in task.runs.kept()]
 
-    def _turn(self, worker: WorkerState, task: TaskState, seq: int, now: float) -> Turn:
-        run = task.runs[seq]
-        update = task.progress(seq, now)
-        before = task.ends[seq - 1].spent if seq else Spent()
+    def _turn(self, worker: WorkerState, task: TaskState, run: Run, now: float) -> Turn:
+        update = task.progress(run.seq, now)
+        before = task.ends[run.seq - 1].spent if run.seq else Spent()
         spent = update.spent if update else before
         used, earlier = spent.usage, before.usage
         return Turn(
@@ -159,7 +157,7 @@ class View:
             output_text=update.text if update else "",
             output_tokens=spent.written - before.written,
             role="user",
-            seq=seq,
+            seq=run.seq,
             started_at=self._time(min(run.begin, now)),
             status=_status(update) if update else "pending",
             structured_output=_structured(run, update),
@@ -191,10 +189,11 @@ def _credits(usage: Usage) -> Usage:
 
 
 def _messages(task: TaskState, update: Update) -> list[dict[str, str]]:
-    """Return the conversation up to an update."""
+    """Return the conversation up to an update, as far as it is not forgotten."""
     messages = []
-    for run, end in zip(task.runs, [*task.ends[: update.run], update], strict=False):
+    for run in task.runs.kept(update.run.seq + 1):
         messages.append({"role": "user", "content": run.input})
+        end = update if run is update.run else task.ends[run.seq]
         if end.text:
             messages.append({"role": "assistant", "content": end.text})
     return messages

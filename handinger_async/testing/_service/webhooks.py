@@ -18,6 +18,7 @@ from ...transports.memory import HandlerResult, call_handler
 from .._responses import close
 from .clock import Clock, Ids
 from .documents import document
+from .recent import KEPT
 from .tasks import TaskState
 from .views import View
 from .workers import WorkerState
@@ -40,7 +41,7 @@ class Hook:
     Args:
         url: The URL; None without a webhook.
         token: The token of its deliveries; None without a webhook.
-        executions: The deliveries so far, also to earlier URLs.
+        executions: The last deliveries, also to earlier URLs.
     """
 
     url: str | None = None
@@ -72,6 +73,7 @@ class Deliveries:
     def start(self, worker: WorkerState) -> None:
         """Deliver what is pending for a worker, now and later. Outside an event loop, nothing is delivered."""
         hook = self.hooks.get(worker.id)
+        worker.reports_ends = hook is not None and hook.url is not None
         if hook is None or hook.url is None:
             worker.forget_ended()
             return
@@ -93,6 +95,7 @@ class Deliveries:
             for task, end in over:
                 if end.is_final:
                     await self._post(hook, hook.url, task)
+                    await asyncio.sleep(0)  # a receiver that is a plain function lets nobody else run
             if over:
                 continue  # time may have passed meanwhile
             if not worker.ended and (worker.deleted or not worker.schedules):
@@ -123,6 +126,7 @@ class Deliveries:
             worker_id=task.worker_id,
         )
         hook.executions.append(execution)
+        del hook.executions[:-KEPT]
 
     async def _send(self, request: Request) -> tuple[int | None, str | None]:
         """Return the status of the response, and the reason of a failure."""

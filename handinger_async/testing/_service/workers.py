@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,13 +12,14 @@ import attrs
 from ..scripts import Step
 from .clock import Clock, Ids
 from .files import Files
+from .recent import KEPT, STREAMED
 from .schedules import Planned
 from .tasks import Run, TaskState, Update
 
 __all__ = ["Context", "Settings", "WorkerState"]
 
 #: The number of due times of schedules to handle at once: some milliseconds of work.
-_BATCH = 200
+_BATCH = 50
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +65,7 @@ class WorkerState:
 
     Attributes:
         tasks: Its tasks, in the order of their creation.
+        reports_ends: True if it has a webhook.
         ended: The last updates of runs whose end was not reported to a webhook, each with its task.
     """
 
@@ -79,7 +82,10 @@ class WorkerState:
         self.tasks: list[TaskState] = []
         self.schedules: dict[str, Planned] = {}
         self.files = Files()
+        self.reports_ends = False
         self.ended: list[tuple[TaskState, Update]] = []
+        self._scheduled: deque[TaskState] = deque()
+        self._past: deque[TaskState] = deque()
         self._context = context
         self._clock = context.clock
         self._busy_until = 0.0
@@ -124,16 +130,24 @@ class WorkerState:
             The index of its first update in the timeline.
         """
         first = len(task.updates)
+        message_id = self._context.ids.new("msg")
+        steps, made_up = self._context.direct(text)
         run = Run(
+            seq=len(task.runs),
+            place=first,
             turn_id=self._context.short_ids.new_short("trn"),
-            message_id=self._context.ids.new("msg"),
+            message_id=message_id,
             input=text,
             begin=max(due, task.updates[-1].at) if task.updates else due,
             budget=budget or (task.runs[-1].budget if task.runs else "standard"),
             schema=self.settings.output_schema,
+            files=tuple(path for step in steps for path in step.files),
         )
-        steps, made_up = self._context.direct(text)
         task.add(run, steps, self.files, made_up=made_up)
+        now = self._clock.now()
+        task.forget(now)
+        for path in run.files:
+            self.files.forget(path, now)
         end = task.ends[-1]
         self._busy_until = max(self._busy_until, end.at)
         self.ended.append((task, end))
@@ -176,6 +190,11 @@ class WorkerState:
         if self.deleted:
             return True
         now = self._clock.now() if now is None else now
+        is_done = self._start_due(now)
+        self._forget(now)
+        return is_done
+
+    def _start_due(self, now: float) -> bool:
         for _ in range(_BATCH):
             due = min(
                 (planned for planned in self.schedules.values() if planned.at <= now),
@@ -194,39 +213,61 @@ class WorkerState:
                 if due.at < self._busy_until:
                     continue
             task = self.latest if self.conversation else None
-            task = task or self.start_task(schedule.input, at=due.at)
+            if task is None:
+                task = self.start_task(schedule.input, at=due.at)
+                self._scheduled.append(task)
             self.run(task, schedule.input, schedule.budget, due=due.at)
         return False
 
-    async def wait_for(self, task: TaskState, place: int) -> Update | None:
+    def _forget(self, now: float) -> None:
+        """Forget past tasks of schedules, with the limits of `TaskState.forget`, and past ends without a webhook."""
+        if not self.reports_ends:
+            self.forget_ended()
+        while len(self._scheduled) > STREAMED and self._scheduled[0].updates[-1].at <= now:
+            task = self._scheduled.popleft()
+            task.updates.forget(len(task.updates) - 1)
+            self._past.append(task)
+        while len(self._past) > KEPT:
+            task = self._past.popleft()
+            if len(task.runs) == 1:  # nobody has continued it
+                self.tasks.remove(task)
+                del self._context.tasks[task.id]
+
+    async def wait_for(self, task: TaskState, place: int) -> tuple[int, Update] | None:
         """Wait until the update at index ``place`` of a task's timeline takes effect.
 
         Returns:
-            The update; None if the task is over without it.
+            Its index and the update, or the first one that is kept; None if the task is over without it.
         """
         while True:
-            now = await self.catch_up()
+            now = self._clock.now()
+            # Runs that are due come after the updates there are: a reader who is behind has them made as it reads.
+            if place >= len(task.updates) and not self.start_due(now):
+                await asyncio.sleep(0)
+                continue
+            place = max(place, task.updates.first)
             if place < len(task.updates):
                 update = task.updates[place]
-                if update.at > now:
-                    await asyncio.sleep(update.at - now)
-                    continue  # `catch_up` adds the runs that came due in the meantime
-                return update
-            if task.updates[-1].is_final:
+                if update.at <= now:
+                    return place, update
+                await asyncio.sleep(update.at - now)
+            elif task.updates[-1].is_final:
                 return None
-            await self.grow(now)
+            else:
+                await self.grow(now)
 
     async def wait_for_end(self, task: TaskState, run: int) -> Update:
         """Wait until a run is over, and return its last update. A run that a script leaves open ends with the next."""
+        end = task.ends[run]
         while True:
             now = await self.catch_up()
-            end = task.ends[run]
             if end.at > now:
                 await asyncio.sleep(end.at - now)
             elif end.is_final:
                 return end
             elif run + 1 < len(task.ends):
-                run += 1
+                run = max(run + 1, task.ends.first)
+                end = task.ends[run]
             else:
                 await self.grow(now)
 
