@@ -4,6 +4,7 @@ In the model a run takes one second, and schedules have due times; all times are
 """
 
 import asyncio
+import inspect
 import itertools
 
 import attrs
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from handinger_async import (
+    APIConnectionError,
     APIError,
     ConfigurationError,
     DelayedWhen,
@@ -21,6 +23,7 @@ from handinger_async import (
     RetryPolicy,
     Session,
     StreamInterruptedError,
+    to_dict,
 )
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.fake import START
@@ -68,6 +71,31 @@ class Modelled:
                 self.run(due, plan.text)
 
 
+class Limited:
+    """The first events of a stream; all for None."""
+
+    def __init__(self, events, count):
+        self.events, self.left = events, count
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if self.left == 0:
+            raise StopAsyncIteration
+        self.left = None if self.left is None else self.left - 1
+        return await anext(self.events)
+
+
+def without_message_ids(workers):
+    """Return workers as dicts. Their messages have ids in the order in which somebody looked at them."""
+    shown = {key: to_dict(worker) for key, worker in workers.items()}
+    for worker in shown.values():
+        for message in worker["output"]:
+            del message["id"]
+    return shown
+
+
 class Service(RuleBasedStateMachine):
     workers = Bundle("workers")
     schedules = Bundle("schedules")
@@ -75,15 +103,24 @@ class Service(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
-        self.fake = FakeHandinger()
-        self.fake.script(Step("done", after=1))
-        self.handler = FaultyHandler(self.fake)
+        self.fake = self.new_fake()
+        self.handled = []  # the requests to the service, each with its moment; None for a look at it
+        self.handler = FaultyHandler(self.handle)
         self.before = 0  # seconds that passed in earlier event loops
         self.sessions = [self.new_session(), self.new_session()]
         self.turns = itertools.count()
         self.keys = itertools.count()
         self.model = {}
         self.read_clock()
+
+    def new_fake(self):
+        fake = FakeHandinger()
+        fake.script(Step("done", after=1))
+        return fake
+
+    def handle(self, request):
+        self.handled.append((self.fake._clock.now(), request))
+        return self.fake(request)
 
     def read_clock(self):
         """Send a request: the service learns of the time that has passed from its requests alone."""
@@ -205,6 +242,93 @@ class Service(RuleBasedStateMachine):
         self.await_(main())
         self.now()
 
+    @rule(seconds=st.integers(1, 5))
+    def fork(self, seconds):
+        """A second service that gets the same requests is in the same state, also if its clock was ahead meanwhile."""
+        fork = self.new_fake()
+        moment = 0.0
+        fork._clock.now = lambda: moment
+
+        async def follow():
+            nonlocal moment
+            for moment, request in list(self.handled):  # noqa: B007 - read by the clock
+                response = fork.workers if request is None else fork(request)
+                if inspect.isawaitable(response):
+                    await response
+
+        self.await_(self.look())
+        self.await_(follow())
+        assert without_message_ids(fork.workers) == without_message_ids(self.fake.workers)
+        moment += seconds
+        ahead = fork.workers
+        self.clock(seconds)
+        now = self.await_(self.look())
+        assert {key: shown.messages for key, shown in ahead.items()} == {
+            key: shown.messages for key, shown in now.items()
+        }
+        moment = self.handled[-1][0]
+        assert without_message_ids(fork.workers) == without_message_ids(now)
+
+    @rule(
+        worker_id=workers,
+        cuts=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+        restarts=st.booleans(),
+        resumes=st.booleans(),
+    )
+    def restart_the_server_of_a_stream(self, worker_id, cuts, restarts, resumes):
+        """No event is lost or doubled when another server goes on, with other events, whose ids begin anew.
+
+        Args:
+            worker_id: The worker.
+            cuts: The number of events of each connection but the last.
+            restarts: The first connection has another server than the others.
+            resumes: The server begins after the last event id, if that is one of its own.
+        """
+        self.now()
+        count = 2 * len(self.model[worker_id].runs)
+        later = FakeHandinger(seed=1, lenient=True) if restarts else self.fake
+        cuts[0] = min(cuts[0], count)
+        if restarts:
+            later.script(*(Step(f"later {number}", after=1) for number in range(5)))
+        connections = itertools.count()
+
+        async def read(session, limit=None):
+            async with session.workers.stream_updates(worker_id) as events:
+                return [event async for event in Limited(events, limit)]
+
+        async def cut(chunks, place):
+            left = cuts[place] if place < len(cuts) else None
+            async for chunk in chunks:
+                yield chunk
+                if left is not None and (left := left - 1) == 0:
+                    raise APIConnectionError("the server is restarted")
+
+        async def handler(request):
+            place = next(connections)
+            if not resumes:
+                request = attrs.evolve(request, headers=request.headers | {"Last-Event-ID": "0"})
+            response = (later if place else self.fake)(request)
+            response = await response if inspect.isawaitable(response) else response
+            return attrs.evolve(response, chunks=cut(response.chunks, place))
+
+        async def main():
+            async with self.fake.session() as plain:
+                before = await read(plain, count)
+            transport = MemoryTransport(handler)
+            retry = RetryPolicy(max_retries=1000, initial_delay=0)
+            async with Session(api_key="test", transport=transport, retry=retry) as session:
+                if not restarts:
+                    assert await read(session, count) == before
+                    return
+                got = await read(session)
+            async with later.session() as plain:
+                after = await read(plain)
+            seen = cuts[0]
+            assert got == before[:seen] + after[seen if resumes and seen <= len(after) else 0 :]
+
+        self.await_(main())
+        self.now()
+
     @rule()
     def go_on_in_another_event_loop(self):
         """The service's clock goes on from where it was, though the new loop's clock begins at 0."""
@@ -304,6 +428,7 @@ class Service(RuleBasedStateMachine):
             self.check(worker, now)
 
     async def look(self):
+        self.handled.append((self.fake._clock.now(), None))
         return self.fake.workers
 
     def check(self, worker, now):

@@ -105,13 +105,13 @@ class Tasks(RuleBasedStateMachine):
         self.ids = (f"task-{number}" for number in itertools.count())
         self.model = {}
         self.named = {}  # the modelled tasks that a client started, with their workers, by id
-        self.session = Session(
-            api_key="k",
-            transport=MemoryTransport(self.handler),
-            retry=RetryPolicy(max_retries=1000, initial_delay=0),
-        )
+        self.session = self.new_session()
         with pytest.raises(NotFoundError):  # the first request starts the clock
             self.await_(self.session.send(RetrieveTask("nobody")))
+
+    def new_session(self):
+        retry = RetryPolicy(max_retries=1000, initial_delay=0)
+        return Session(api_key="k", transport=MemoryTransport(self.handler), retry=retry)
 
     def await_(self, work):
         async def main():
@@ -204,9 +204,26 @@ class Tasks(RuleBasedStateMachine):
             except APIError:
                 pass
 
-    @rule(task_id=tasks, text=TEXTS, iterations=st.integers(0, 12))
-    def give_up(self, task_id, text, iterations):
-        """A run goes on when its client does not wait for it."""
+    @rule(first=tasks, second=tasks, text=TEXTS)
+    def continue_in_two_sessions_at_once(self, first, second, text):
+        """Two clients post a turn each, to two tasks or to the same one: both run, and each post is performed once."""
+        now = self.now()
+        if any(self.model[self.named[task_id][0]].deleted for task_id in (first, second)):
+            return
+        self.handler.faults.clear()  # a look at the task does not tell whose turn was lost
+
+        async def main():
+            async with self.new_session() as other:
+                posted = [CreateTask(input=text, task_id=task_id) for task_id in (first, second)]
+                await asyncio.gather(self.session.send(posted[0]), other.send(posted[1]))
+
+        for task_id in (first, second):
+            self.named[task_id][1].run(now, text)
+        self.await_(main())
+
+    @rule(task_id=tasks, text=TEXTS, iterations=st.integers(0, 12), closing=st.booleans())
+    def give_up(self, task_id, text, iterations, closing):
+        """A run goes on when its client does not wait for it: the request is cancelled, or its session closed."""
         now = self.now()
         worker_id, modelled = self.named[task_id]
 
@@ -214,8 +231,12 @@ class Tasks(RuleBasedStateMachine):
             posting = asyncio.create_task(self.session.send(CreateTask(input=text, task_id=task_id)))
             for _ in range(iterations):
                 await asyncio.sleep(0)
+            if closing:
+                await self.session.aclose()
+                self.session = self.new_session()
             posting.cancel()
             await asyncio.gather(posting, return_exceptions=True)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
             return len(self.fake.tasks[task_id].turns)
 
         turns = self.await_(main())
