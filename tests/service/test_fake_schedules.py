@@ -158,6 +158,7 @@ async def most_per_iteration(count, work):
     watching = asyncio.create_task(watch())
     await asyncio.sleep(0)
     result = await work
+    await asyncio.sleep(0)  # the watcher sees the last iteration
     done = True
     await watching
     return result, largest
