@@ -343,5 +343,5 @@ def check_event_stream(response: Response) -> None:
         found = shorten(response.media_type or "no content type", 60)
         hint = ""
         if response.media_type == JSON:
-            hint = ": services of the newer generation have no streams, call workers.retrieve() or tasks.wait() instead"
+            hint = ": services of the newer generation have no streams, use session.run(), or tasks.wait()"
         raise APIResponseValidationError(f"the response is {found}, not {EVENT_STREAM}{hint}", response=response)

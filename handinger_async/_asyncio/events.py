@@ -17,7 +17,7 @@ from ..errors import (
     ConfigurationError,
     EventTooLargeError,
 )
-from ..http import Headers, Request
+from ..http import JSON, Headers, Request
 from ..resume import ResumableStream, State, can_be_sent
 from ..retry import RetryPolicy
 from ..sse import ServerSentEvent
@@ -156,9 +156,24 @@ class EventStream(StreamedBody):
         try:
             self._events.connected(self.response)
         except APIResponseValidationError as error:
+            if self.response.media_type == JSON:
+                await self._keep_body(error)
             self._call.describe(error)
             await self._finish()
             raise
+
+    async def _keep_body(self, error: APIResponseValidationError) -> None:
+        """Read the JSON that came in place of events: it may be the result of a run. It has the time of an attempt."""
+        chunks: list[bytes] = []
+        left = self._call.settings.max_body_size
+        try:
+            async with asyncio.timeout(self._call.settings.options.timeouts.attempt):
+                while left > 0 and (chunk := await self._read()):
+                    chunks.append(chunk)
+                    left -= len(chunk)
+        except (APIError, BodyClosedError, TimeoutError):
+            return
+        error.response = attrs.evolve(self.response, body=b"".join(chunks))
 
     def _interrupt(self, cause: APIError) -> None:
         self._call.mask(cause)

@@ -1,5 +1,6 @@
 """Templates, tasks and webhooks through the typed methods, against the in-memory service, in virtual time."""
 
+import asyncio
 from typing import Any
 
 import attrs
@@ -16,7 +17,7 @@ from handinger_async import (
 from handinger_async.http import Request, Response
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.virtual_time import run as run_in_virtual_time
-from handinger_async.transports.memory import MemoryTransport
+from handinger_async.transports.memory import MemoryTransport, StreamingResponse
 
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
@@ -141,11 +142,32 @@ async def test_template_where_a_worker_was_expected_names_the_right_call(call: s
             await calls[call](session.workers)
 
 
-async def test_json_where_a_stream_was_expected_names_the_right_call() -> None:
+async def test_json_where_a_stream_was_expected_is_kept_and_names_the_right_call() -> None:
     def respond(request: Request) -> Response:
-        return Response(200, {"Content-Type": "application/json"}, b"{}")
+        return Response(200, {"Content-Type": "application/json"}, b'{"output_text": "paid for"}')
 
     async with Session(api_key="key", transport=MemoryTransport(respond)) as session:
-        with pytest.raises(APIResponseValidationError, match=r"tasks\.wait\(\)"):
-            async with session.workers.stream_updates("w"):
-                pass
+        for stream in (session.workers.stream_updates("w"), session.tasks.create(input="x", stream=True)):
+            with pytest.raises(APIResponseValidationError, match=r"session\.run\(\)") as caught:
+                async with stream:
+                    pass
+            assert caught.value.response is not None
+            assert caught.value.response.body == b'{"output_text": "paid for"}'
+
+
+def test_json_in_place_of_a_stream_that_never_ends_is_given_up() -> None:
+    async def respond(request: Request) -> Any:
+        async def chunks() -> Any:
+            while True:
+                yield b" "
+                await asyncio.sleep(1)
+
+        return StreamingResponse(200, {"Content-Type": "application/json"}, chunks())
+
+    async def main() -> None:
+        async with Session(api_key="key", transport=MemoryTransport(respond)) as session:
+            with pytest.raises(APIResponseValidationError):
+                async with session.workers.stream_updates("w"):
+                    pass
+
+    run_in_virtual_time(main())
