@@ -136,9 +136,10 @@ def check(result: Any, runs: Counter[str]) -> None:
         assert runs["once"] == 0
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-@pytest.mark.parametrize("on", [POST, GET, (POST, GET)], ids=["post", "get", "both"])
-@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize("way", WAYS[:3], ids=lambda way: way.__name__)
+@pytest.mark.parametrize(
+    ("on", "times"), [(POST, 1), (POST, 4), (GET, 4), ((POST, GET), 3)], ids=["post", "posts", "gets", "both"]
+)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_leaves_at_most_one_run_and_its_outcome(way: Any, on: Any, times: int, fault: Any) -> None:
     result, runs = run_in_virtual_time(attempt(way, fault(on=on, times=times)))
@@ -154,7 +155,7 @@ def test_lost_response_is_replaced_by_the_task(way: Any, fault: Any) -> None:
 
 
 @pytest.mark.parametrize("turns", [True, False], ids=["with turns", "turns apart"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(way=st.sampled_from(WAYS), faults=st.lists(strategies.faults(), max_size=4))
 def test_any_faults_leave_at_most_one_run(turns: bool, way: Any, faults: list[Fault]) -> None:
     result, runs = run_in_virtual_time(attempt(way, *faults, turns=turns))
@@ -164,8 +165,8 @@ def test_any_faults_leave_at_most_one_run(turns: bool, way: Any, faults: list[Fa
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_idempotency_key_and_eager_policy_do_not_repeat_the_request(way: Any) -> None:
     class Eager(RetryPolicy):
-        def delay(self, *args: Any, **options: Any) -> float | None:
-            return 0.1
+        def delay(self, *args: Any, attempt: int, **options: Any) -> float | None:
+            return 0.1 if attempt < 5 else None
 
     for fault in (Drop(on=POST), Status(500, on=POST), Postpone(1, on=POST)):
         for options in ({"headers": {"Idempotency-Key": "k"}}, {"retry": Eager()}):
