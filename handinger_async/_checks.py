@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from math import isnan
+from urllib.parse import quote
 
 from yarl import URL
 
 from .errors import ConfigurationError
 
-__all__ = ["DEFAULT_BASE_URL", "check_base_url", "is_number", "key_problem"]
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "check_base_url",
+    "check_relative_url",
+    "is_number",
+    "is_relative_url",
+    "key_problem",
+    "split_url",
+]
 
 DEFAULT_BASE_URL = "https://handinger.com"
 
@@ -42,6 +52,55 @@ def check_base_url(base_url: object, name: str = "base_url") -> URL:
     except UnicodeError:
         raise ConfigurationError(f"{name} has a host name with an empty or a too long label") from None
     return url
+
+
+def check_relative_url(path: object, name: str = "path") -> str:
+    """Return a relative path, percent-encoded where necessary.
+
+    Raises:
+        ConfigurationError: It is malformed, or could lead to another host.
+    """
+    if not isinstance(path, str) or not path:
+        raise ConfigurationError(f"{name} must be a non-empty string")
+    target = path if path.startswith("/") else f"/{path}"
+    if target.startswith("//") or not is_relative_url(path.removeprefix("/")):
+        raise ConfigurationError(f"{name} must be relative to the base URL: the key goes to no other host")
+    if not path.isprintable() or "\\" in path or "#" in path:
+        raise ConfigurationError(f"{name} contains a control character, a backslash or '#'")
+    if any(segment.lower().replace("%2e", ".") in (".", "..") for segment in target.partition("?")[0].split("/")):
+        raise ConfigurationError(f"{name} contains a segment '.' or '..'")
+    return _encode(target)
+
+
+def is_relative_url(url: str) -> bool:
+    """Return True for a URL without scheme and host."""
+    return not url.startswith("//") and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url)
+
+
+def split_url(url: str, name: str = "url", *, without_user: bool = False) -> tuple[URL, str]:
+    """Return the origin of an absolute URL, and its path and query, percent-encoded where necessary.
+
+    Args:
+        url: The URL.
+        name: Names it in messages.
+        without_user: Drop user and password, instead of refusing them.
+
+    Raises:
+        ConfigurationError: It is not an absolute http or https URL.
+    """
+    if not url.isprintable() or "\\" in url:
+        raise ConfigurationError(f"{name} contains a control character or a backslash")
+    scheme, _, rest = url.partition("#")[0].partition("://")
+    end = min((index for index in map(rest.find, "/?") if index >= 0), default=len(rest))
+    host, target = rest[:end], rest[end:]
+    if without_user:
+        host = host.rpartition("@")[2]
+    origin = check_base_url(f"{scheme}://{host}", name).origin()
+    return origin, _encode(target if target.startswith("/") else f"/{target}")
+
+
+def _encode(target: str) -> str:
+    return quote(target, safe="/?%!$&'()*+,;=:@~")
 
 
 def key_problem(api_key: object) -> str:

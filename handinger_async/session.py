@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import attrs
 from yarl import URL
@@ -16,13 +15,15 @@ from ._asyncio.attempts import Observer, configure_logging
 from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Settings, send
 from ._asyncio.credentials import KeyFunction, KeySource
 from ._asyncio.exchanges import Exchange
+from ._asyncio.locations import locate
 from ._asyncio.options import Options, Timeouts, add_custom_headers, encode_json, hide_credentials
 from ._asyncio.pool import Pool
-from ._checks import check_base_url
+from ._checks import check_base_url, check_relative_url
 from ._query import join_queries, to_query
 from .codec import encode_request
 from .errors import ConfigurationError, quoted
 from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request, Response, authorize, make_endpoint
+from .models import File
 from .operations import Operation
 from .resources import Tasks, Workers
 from .resources._resource import resource
@@ -221,22 +222,30 @@ class Session(Runs):
         request = encode_request(operation.as_stream())
         return EventStream(self._settings.for_operation(operation), request, resume=resume, last_event_id=last_event_id)
 
-    def download(self, operation: Operation[bytes]) -> FileDownload:
-        """Send an operation whose response is a file.
+    def download(self, source: Operation[bytes] | File | str | URL) -> FileDownload:
+        """Download a file: the response to an operation, a file that a worker or a task has published, or a URL.
+
+        Up to five redirects are followed. The API key, and the headers and the query of the options, are sent to the
+        origin of the base URL only.
 
         Args:
-            operation: The operation.
+            source: An operation whose response is a file, a `File`, or a URL, absolute or relative to the base URL.
 
         Returns:
             The file, to be read, saved or iterated over.
 
         Raises:
-            ConfigurationError: The response is not a file.
+            ConfigurationError: The response is not a file, or the URL is not http or https, or contains a user or a
+                password.
         """
-        _check_operation(operation)
-        if operation.accept != BINARY:
-            raise ConfigurationError(f"the response to {type(operation).__name__} is not a file")
-        return FileDownload(self._settings, encode_request(operation))
+        if isinstance(source, File):
+            return FileDownload(*locate(self._settings, source.url), source)
+        if isinstance(source, str | URL):
+            return FileDownload(*locate(self._settings, source))
+        _check_operation(source)
+        if source.accept != BINARY:
+            raise ConfigurationError(f"the response to {type(source).__name__} is not a file")
+        return FileDownload(self._settings, encode_request(source))
 
     async def request(
         self,
@@ -267,7 +276,7 @@ class Session(Runs):
         headers = hide_credentials(headers)
         if not isinstance(method, str) or not re.fullmatch(r"[A-Za-z]+", method):
             raise ConfigurationError(f"{quoted(method)} is not an HTTP method")
-        target = _check_target(path)
+        target = check_relative_url(path)
         if query is not None and (fields := to_query(query)):
             path, _, own_fields = target.partition("?")
             target = f"{path}?{join_queries(own_fields, fields)}"
@@ -316,17 +325,3 @@ def _check_transport(transport: object) -> Transport | None:
         return transport
     hint = ": wrap a handler, MemoryTransport(…)" if callable(transport) and not isinstance(transport, type) else ""
     raise ConfigurationError(f"transport must be a Transport, not {quoted(transport)}{hint}")
-
-
-def _check_target(path: object) -> str:
-    """Return a relative path, percent-encoded where necessary. Refuse a path that could lead to another host."""
-    if not isinstance(path, str) or not path:
-        raise ConfigurationError("path must be a non-empty string")
-    target = path if path.startswith("/") else f"/{path}"
-    if target.startswith("//") or re.match(r"/[A-Za-z][A-Za-z0-9+.-]*:", target):
-        raise ConfigurationError("path must be relative to the base URL: the key goes to no other host")
-    if not path.isprintable() or "\\" in path or "#" in path:
-        raise ConfigurationError("path contains a control character, a backslash or '#'")
-    if any(segment.lower().replace("%2e", ".") in (".", "..") for segment in target.partition("?")[0].split("/")):
-        raise ConfigurationError("path contains a segment '.' or '..'")
-    return quote(target, safe="/?%!$&'()*+,;=:@~")

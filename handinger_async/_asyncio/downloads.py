@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
-from ..errors import APIConnectionError, APIError, APIResponseValidationError, ConfigurationError
+from .._file_names import disposition_name, path_name, plain_name
+from ..errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    ConfigurationError,
+    quoted,
+)
 from ..http import Request
+from ..models import File
 from ..retry import RetryPolicy
 from ..transports._decompression import content_encodings
 from .attempts import logger
 from .bodies import BodyClosedError, BodyState, StreamedBody
 from .calls import Settings
+from .locations import DownloadCall
 from .part_files import PartFile
+from .transfers import Transfer, file_size
 
-__all__ = ["FileDownload"]
+__all__ = ["FileDownload", "ProgressFunction"]
 
 T = TypeVar("T")
+
+#: Called with the number of bytes written so far, and the size of the file, None if it is not known.
+ProgressFunction = Callable[[int, int | None], object]
 
 #: Bytes from which the chunks of a file are joined in a thread: 64 MiB would block the event loop for 90 ms.
 _LARGE = 8 * 2**20
 #: Accepted, No Content, Reset Content: their bodies are not the file (RFC 9110, section 15.3).
 _WITHOUT_FILE = frozenset({202, 204, 205})
+_CLOSED = "the download was closed before its end"
 
 
 class FileDownload(StreamedBody):
@@ -39,10 +54,38 @@ class FileDownload(StreamedBody):
                 ...
     """
 
-    def __init__(self, settings: Settings, request: Request) -> None:
+    def __init__(self, settings: Settings, request: Request, file: File | None = None, name: str = "") -> None:
         super().__init__(settings, request)
+        self._call = DownloadCall(settings, request)
+        self._file = file
+        self._name = name
         self._received = 0
         self._complete = False
+
+    @property
+    def size(self) -> int | None:
+        """The size of the file in bytes; None as long as it is not known: from the response, else from the `File`."""
+        size = None if self._response is None else file_size(self._response)
+        return self._file.size if size is None and self._file is not None else size
+
+    @property
+    def media_type(self) -> str:
+        """The content type in lower case, without parameters; ``""`` as long as it is not known."""
+        media_type = "" if self._response is None else self._response.media_type
+        return media_type or ("" if self._file is None else self._file.media_type)
+
+    @property
+    def filename(self) -> str:
+        """A plain name for the file: from the response, else from the `File`, else from the path of the request.
+
+        It is safe in a directory on every usual system: no path, no control characters, no name of a device.
+        """
+        name = self._name
+        if not name and self._response is not None:
+            name = disposition_name(self._response.headers.get("content-disposition", ""))
+        if not name and self._file is not None:
+            name = self._file.filename or ""
+        return plain_name(name) if name else path_name(self._call.request.path)
 
     def __aiter__(self) -> Self:
         self._check_incomplete()
@@ -89,38 +132,61 @@ class FileDownload(StreamedBody):
         finally:
             self._busy = False
 
-    async def save(self, path: str | os.PathLike[str]) -> Path:
+    async def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        progress: ProgressFunction | None = None,
+        overwrite: bool = True,
+        resume: bool = True,
+        max_size: int | None = None,
+    ) -> Path:
         """Write the file to ``path``, completely or not at all.
 
-        It is written to a temporary file beside ``path``, synced to disk, and renamed when it is complete. A download
-        that fails, or is cancelled before that, leaves the old file in place. An interrupted body is not requested
-        again. The download is closed afterwards, unless the path was refused.
+        It is written to a temporary file beside the target, synced to disk, and renamed when it is complete. A download
+        that fails, or is cancelled before that, leaves the old file in place. The download is closed afterwards, unless
+        the path was refused.
 
-        The permissions of a file that is replaced are kept. A symbolic link is followed, and stays one.
+        An interrupted body is requested again, as often as the retry policy allows, and only the rest of it if the
+        server can tell that the file is the same. The size of the file and its digest are checked, if they are sent.
+
+        The permissions of a file that is replaced are kept. A symbolic link at ``path`` is followed, and stays one; one
+        in a directory at ``path`` is replaced.
 
         Args:
-            path: The target; its directory exists.
+            path: The target, whose directory exists; or a directory, for a target with the `filename`.
+            progress: Called with the number of bytes written so far, and the size of the file, None if it is not known.
+                What it raises is logged. The number begins again at 0 when the file has to be written again.
+            overwrite: Replace a file at the target, or raise FileExistsError, also if it appears meanwhile.
+            resume: Request only the rest after an interruption, instead of the whole file.
+            max_size: Maximum bytes of the file; None for no limit.
 
         Returns:
-            The path.
+            The path of the target.
 
         Raises:
-            ConfigurationError: No file can have this path, another task is reading, or the download was read or closed
-                before.
-            APIError: The file could not be read to its end.
+            ConfigurationError: No file can have this path, an argument is malformed, another task is reading, or the
+                download was read or closed before.
+            APIError: The file could not be read to its end, or is larger than ``max_size``.
             OSError: The file could not be written. Its ``filename`` is the path. If there can be no file at the path
-                (a directory or a device is there, its directory is missing or not writable), nothing is sent.
+                (a device is there, its directory is missing or not writable), nothing is sent.
         """
         self._check_idle()
         if self._received or self._closed:
             raise ConfigurationError("FileDownload is already partially read or closed")
-        part = PartFile(path)
+        if progress is not None and not callable(progress):
+            raise ConfigurationError(f"progress must be callable, not {quoted(progress)}")
+        if max_size is not None and (not isinstance(max_size, int) or isinstance(max_size, bool) or max_size <= 0):
+            raise ConfigurationError(f"max_size must be a number of bytes above zero or None, not {quoted(max_size)}")
+        part = PartFile(path, overwrite=overwrite)
+        options = self._call.settings.options
+        # With a Range of the caller's, the file is the part that he asks for.
+        resume = resume and not (options.replaces("range") or options.replaces("if-range"))
         self._busy = True
         try:
             await part.create()
             try:
-                while chunk := await self._next_chunk():
-                    await part.write(chunk)
+                await self._write(part, Transfer(self._call.request, resume=resume), progress, max_size)
                 self._complete = True
                 await part.publish()
             finally:
@@ -128,7 +194,60 @@ class FileDownload(StreamedBody):
         finally:
             self._busy = False
             await part.discard()
-        return Path(path)
+        return part.path
+
+    async def _write(
+        self, part: PartFile, transfer: Transfer, progress: ProgressFunction | None, max_size: int | None
+    ) -> None:
+        """Write the whole file, and request it or its rest again after an interruption."""
+        if self._state is BodyState.NEW:
+            self._call.restart()
+        while True:
+            try:
+                if self._state is BodyState.NEW:
+                    await self._translate(self._connect(transfer.next_request()))
+                elif self._stream is None:
+                    raise APIConnectionError(_CLOSED)
+                if part.needs_name:
+                    await part.create_in_directory(self.filename)
+                if transfer.begin(self.response):
+                    await part.restart(transfer.digest.algorithm if transfer.digest else None)
+                self._check_size(transfer, max_size)
+                _report(progress, transfer)
+                while chunk := await self._next_chunk():
+                    transfer.received += len(chunk)
+                    self._check_size(transfer, max_size)
+                    await part.write(chunk)
+                    _report(progress, transfer)
+                transfer.finish(part.digest)
+            except APIError as error:
+                delay = self._delay(error, transfer)
+                if delay is None:
+                    self._call.describe(error)
+                    raise
+                reason, received = type(error).__name__, transfer.received
+                logger.info("%s: interrupted (%s) after %d bytes, next in %.3f s", self, reason, received, delay)
+            else:
+                return
+            await self._release()
+            self._received = 0
+            if not self._closed:
+                self._state = BodyState.NEW
+            await self._translate(self._sleep(delay))
+
+    def _delay(self, error: APIError, transfer: Transfer) -> float | None:
+        """Return the seconds until the file or its rest is requested again; None to give up."""
+        if self._closed:
+            return None
+        if isinstance(error, APIStatusError) and error.status_code == 416 and transfer.received:
+            transfer.forget()
+            return self._call.delay(APIConnectionError("the rest of the file cannot be requested"))
+        return self._call.delay(error) if isinstance(error, APIConnectionError) else None
+
+    def _check_size(self, transfer: Transfer, max_size: int | None) -> None:
+        if max_size is not None and max(transfer.received, transfer.total or 0) > max_size:
+            reason = f"the file is larger than {max_size} bytes (max_size)"
+            raise APIResponseValidationError(reason, response=self._response)
 
     async def _connect(self, request: Request | None = None, retry: RetryPolicy | None = None) -> None:
         await super()._connect(request, retry)
@@ -186,7 +305,7 @@ class FileDownload(StreamedBody):
         except APIError as error:
             self._call.describe(error)
             raise
-        raise self._call.describe(APIConnectionError("the download was closed before its end"))
+        raise self._call.describe(APIConnectionError(_CLOSED))
 
     def _check_incomplete(self) -> None:
         """Refuse to read a file again whose end has been read: there would be no bytes, which looks like a file.
@@ -205,3 +324,11 @@ class FileDownload(StreamedBody):
         if length.isdecimal() and not content_encodings(headers) and (length.lstrip("0") or "0") != str(self._received):
             reason = f"the file ended after {self._received} bytes instead of {length}"
             raise self._call.describe(APIConnectionError(reason))
+
+
+def _report(progress: ProgressFunction | None, transfer: Transfer) -> None:
+    if progress is not None:
+        try:
+            progress(transfer.received, transfer.total)
+        except Exception:
+            logger.exception("progress failed")

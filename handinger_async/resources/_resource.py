@@ -9,6 +9,7 @@ from types import CoroutineType
 from typing import Any, Protocol, TypeVar, get_type_hints, overload
 
 from .._asyncio.calls import Settings
+from ..models import File
 from ..operations import Operation
 from ..schema import make_schema
 from ..streams import EventStream, FileDownload
@@ -65,8 +66,8 @@ class Sender(Protocol):
         """Send an operation whose response is a stream of events."""
         ...
 
-    def download(self, operation: Operation[bytes]) -> FileDownload:
-        """Send an operation whose response is a file."""
+    def download(self, source: Operation[bytes] | File) -> FileDownload:
+        """Send an operation whose response is a file, or download a published file."""
         ...
 
 

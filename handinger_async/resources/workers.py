@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from .. import operations
 from .._asyncio.polling import StartFunction, UpdateFunction, check_arguments
 from .._asyncio.runs import Job, run_worker, wait_for_worker
+from .._asyncio.worker_files import ProgressFunction, download_worker_files
 from .._asyncio.worker_runs import WorkerRun
 from ..http import EVENT_STREAM
 from ..models import UNSET, Budget, DeleteWorkerResponse, Unset, Visibility, Worker, WorkerTemplate
@@ -312,6 +315,34 @@ class Workers:
         check_arguments(deadline, on_update=on_update)
         settings = settings_of(self._sender)
         return wait_for_worker(settings, WorkerRun(settings, worker_id, on_update), deadline)
+
+    @coroutine_function
+    def download_files(
+        self,
+        worker: Worker | str,
+        directory: str | os.PathLike[str],
+        *,
+        concurrency: int = 4,
+        progress: ProgressFunction | None = None,
+    ) -> Coroutine[Any, Any, list[Path]]:
+        """Save all files that a worker has published; each one as `FileDownload.save` does.
+
+        Args:
+            worker: The worker, or its id: then it is retrieved first.
+            directory: The directory, which exists. Each file gets its plain name there, without directories. Names that
+                would be the same are numbered: ``plan.md``, ``plan (2).md``. Files that were there are replaced.
+            concurrency: The number of files to download at a time.
+            progress: Called with the number of bytes of all files written so far, and their size, None as long as one
+                is not known. What it raises is logged.
+
+        Returns:
+            To await: the paths, in the order of ``Worker.files``.
+
+        Raises:
+            ExceptionGroup: Some files could not be saved: it has the APIError or OSError of each, with a note that
+                names the file. The others are complete.
+        """
+        return download_worker_files(settings_of(self._sender), worker, directory, concurrency, progress)
 
     def _send_or_stream(self, operation: Operation[Worker]) -> Coroutine[Any, Any, Worker] | EventStream:
         sender = self._sender

@@ -17,7 +17,7 @@ from handinger_async.transports.memory import MemoryTransport
 from .service import ok
 
 #: Methods made of several operations.
-COMPOSED = {"Tasks.run", "Tasks.wait", "Webhooks.executions", "Workers.run", "Workers.wait"}
+COMPOSED = {"Tasks.run", "Tasks.wait", "Webhooks.executions", "Workers.download_files", "Workers.run", "Workers.wait"}
 
 #: The other public methods of the resources, each with the operation whose class its code names.
 METHODS: list[tuple[Any, type[operations.Operation[Any]]]] = [

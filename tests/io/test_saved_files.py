@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from handinger_async import APIConnectionError, ConfigurationError, NotFoundError
+from handinger_async import APIConnectionError, ConfigurationError, NotFoundError, RetryPolicy
 from handinger_async._asyncio import part_files
 from handinger_async.http import Response
 from handinger_async.testing.virtual_time import run
@@ -117,6 +117,9 @@ def interrupted() -> Iterator[bytes]:
     raise APIConnectionError("lost")
 
 
+ONCE = RetryPolicy(max_retries=0)
+
+
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     path = tmp_path / "f"
@@ -134,7 +137,7 @@ def test_each_step_is_done_once_and_nothing_after_the_last(target: Path, monkeyp
 
     monkeypatch.setattr(part_files, "_in_thread", record)
     save(target, file(b"a", b"b"))
-    assert steps == ["_create", "_write", "_write", "_sync", "_replace"]
+    assert steps == ["_create", "_restart", "_write", "_write", "_sync", "_replace"]
 
 
 @pytest.mark.parametrize(("place", "name"), STEPS, ids=[name for _, name in STEPS])
@@ -149,7 +152,7 @@ def test_disk_work_is_done_in_threads(place: Any, name: str, target: Path, monke
 
     async def main() -> None:
         chunks = interrupted() if name == "unlink" else iter([DATA])
-        async with Service(StreamingResponse(200, BINARY, chunks)).session() as session:
+        async with Service(StreamingResponse(200, BINARY, chunks)).session(retry=ONCE) as session:
             with monkeypatch.context() as patch, suppress(APIConnectionError):
                 patch.setattr(place, name, work)
                 await download(session).save(target)
@@ -179,7 +182,7 @@ def test_cancelled_save_waits_for_its_thread_and_leaves_nothing(
 
         monkeypatch.setattr(place, name, slow)
         chunks = interrupted() if name == "unlink" else iter([DATA])
-        async with Service(StreamingResponse(200, BINARY, chunks)).session() as session:
+        async with Service(StreamingResponse(200, BINARY, chunks)).session(retry=ONCE) as session:
             wanted = download(session)
             saving = asyncio.ensure_future(wanted.save(target))
             await reached.wait()
