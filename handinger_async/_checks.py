@@ -17,6 +17,7 @@ __all__ = [
     "is_number",
     "is_relative_url",
     "key_problem",
+    "origin_of",
     "split_url",
 ]
 
@@ -77,6 +78,11 @@ def is_relative_url(url: str) -> bool:
     return not url.startswith("//") and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url)
 
 
+def origin_of(url: URL) -> URL:
+    """Return the origin of an absolute URL, equal for equal origins: without a default port."""
+    return url.with_port(None).origin() if url.is_default_port() else url.origin()
+
+
 def split_url(url: str, name: str = "url", *, without_user: bool = False) -> tuple[URL, str]:
     """Return the origin of an absolute URL, and its path and query, percent-encoded where necessary.
 
@@ -95,7 +101,7 @@ def split_url(url: str, name: str = "url", *, without_user: bool = False) -> tup
     host, target = rest[:end], rest[end:]
     if without_user:
         host = host.rpartition("@")[2]
-    origin = check_base_url(f"{scheme}://{host}", name).origin()
+    origin = origin_of(check_base_url(f"{scheme}://{host}", name))
     return origin, _encode(target if target.startswith("/") else f"/{target}")
 
 

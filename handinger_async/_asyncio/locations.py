@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import attrs
 from yarl import URL
 
-from .._checks import check_relative_url, is_relative_url, split_url
+from .._checks import check_relative_url, is_relative_url, origin_of, split_url
 from ..errors import APIStatusError, ConfigurationError
 from ..http import BINARY, Headers, Request, Response, make_endpoint
 from ..transports import StreamedResponse
@@ -43,7 +43,7 @@ def locate(settings: Settings, url: str | URL) -> tuple[Settings, Request]:
     origin, target = split_url(f"{base_url.scheme}:{url}" if url.startswith("//") else url, "url")
     request = Request("GET", target, headers)
     _, prepared = settings.endpoint.prepare(request)
-    if origin == base_url.origin():
+    if origin == origin_of(base_url):
         return attrs.evolve(settings, endpoint=make_endpoint(origin, prepared.headers)), request
     endpoint = make_endpoint(origin, _harmless(prepared.headers))
     options = attrs.evolve(settings.options, headers=_harmless(settings.options.headers), query={})
@@ -87,7 +87,7 @@ def _follow(url: URL, request: Request, response: StreamedResponse, number: int)
         raise APIStatusError(
             f"the redirect is not followed: {reason}", response=Response(response.status, response.headers)
         )
-    headers = request.headers if origin == url.origin() else _harmless(request.headers)
+    headers = request.headers if origin == origin_of(url) else _harmless(request.headers)
     return URL(str(origin).rstrip("/") + target, encoded=True), Request("GET", target, headers)
 
 
