@@ -84,14 +84,17 @@ def test_name_stays_after_an_interruption(tmp_path: Path) -> None:
     assert names(tmp_path) == ["my plan.md"]
 
 
-def test_symbolic_link_in_a_directory_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", "directory", "nowhere"])
+def test_symbolic_link_in_a_directory_is_replaced(kind: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "secret").write_bytes(b"before")
-    (tmp_path / "folder" / "plan.md").symlink_to(tmp_path / "secret")
+    (tmp_path / "file").write_bytes(b"before")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "folder" / "plan.md").symlink_to(tmp_path / kind)
     target = save(tmp_path / "folder")
     assert not target.is_symlink()
     assert target.read_bytes() == DATA
-    assert (tmp_path / "secret").read_bytes() == b"before"
+    assert (tmp_path / "file").read_bytes() == b"before"
+    assert names(tmp_path) == ["directory", "file", "folder"]
 
 
 def test_permissions_of_a_replaced_file_in_a_directory_are_kept(tmp_path: Path) -> None:
