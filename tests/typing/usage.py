@@ -92,6 +92,7 @@ async def workers(session: Session, flag: bool) -> None:
     assert_type(session.workers.retrieve_file("a", worker_id="w"), FileDownload)
     assert_type(await session.workers.retrieve_file("a", worker_id="w").read(), bytes)
     assert_type(await session.workers.retrieve_file("a", worker_id="w").save("here"), Path)
+    assert_type(await session.workers.download_files("w", "here", progress=lambda done, total: None), list[Path])
     async with session.workers.retrieve_file("a", worker_id="w") as file:
         async for chunk in file:
             assert_type(chunk, bytes)
@@ -207,6 +208,7 @@ async def session_itself(session: Session) -> None:
     assert_type(exchange.request_id, str | None)
     assert_type(session.stream(operations.StreamWorkerUpdates("w")), EventStream)
     assert_type(session.download(operations.RetrieveWorkerFile("a", worker_id="w")), FileDownload)
+    assert_type(session.download("/files/a"), FileDownload)
     assert_type(await session.request("GET", "/api/x", query={"a": 1}, json=[1], headers={"A": "b"}), Response)
     view = session.with_options(
         timeouts=Timeouts(connect=1, attempt=None, idle=5.0, deadline=60),
