@@ -9,7 +9,10 @@ import pytest
 
 from handinger_async import APIConnectionError, APIStatusError, APITimeoutError, StreamInterruptedError, Timeouts
 
-from .faults import CALLS, EVENT, POSTS, STREAMS, Fault, Meet, check_message, custom, head, read, retrieve, stream
+from .faults import CALLS, EVENT, POSTS, STREAMS, Fault, Meet, check_message, custom, head, read, retrieve, save, stream
+
+#: The calls that retry an interrupted body.
+READ = (retrieve, custom, read, save)
 
 ZIPPED = gzip.compress(EVENT)
 DEFLATED = zlib.compress(EVENT)
@@ -84,7 +87,7 @@ async def test_broken_body_is_a_connection_error_or_an_interruption(meet: Meet, 
     outcome = await meet(BROKEN_BODIES[fault], call)
     assert type(outcome.error) is (StreamInterruptedError if call in STREAMS else APIConnectionError)
     opened_again = call is stream and outcome.error.events_seen == 0
-    assert outcome.requests == outcome.error.attempts == (2 if opened_again or call in (retrieve, custom, read) else 1)
+    assert outcome.requests == outcome.error.attempts == (2 if opened_again or call in READ else 1)
     check_message(outcome.error)
 
 
@@ -102,7 +105,7 @@ async def test_silence_in_the_body_ends_the_attempt_or_the_stream(meet: Meet, ca
     outcome = await meet(fault, call, timeouts=Timeouts(attempt=60, idle=60))
     assert type(outcome.error) is (StreamInterruptedError if call in STREAMS else APITimeoutError)
     opened_again = call is stream and outcome.error.events_seen == 0
-    assert outcome.requests == outcome.error.attempts == (2 if opened_again or call in (retrieve, custom, read) else 1)
+    assert outcome.requests == outcome.error.attempts == (2 if opened_again or call in READ else 1)
     check_message(outcome.error)
 
 
