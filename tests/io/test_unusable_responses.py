@@ -43,9 +43,6 @@ from .faults import (
     ("fault", "status"),
     [
         (no_body("304 Not Modified"), 304),
-        (whole(b"", "Location: https://elsewhere.example/", status="301 Moved"), 301),
-        (whole(b"", "Location: /healthy", status="302 Found"), 302),
-        (whole(b"", "Location: //elsewhere.example/", status="307 Temporary Redirect"), 307),
         (whole(b"", "Location: http://[::1", status="308 Permanent Redirect"), 308),
         (whole(b"<html>" + b"x" * 2_000_000, status="404 Not Found", content_type="text/html"), 404),
         (whole(b"\xff\xfe\x00", status="401 Unauthorized"), 401),
@@ -64,6 +61,18 @@ async def test_error_status_raises_without_a_retry(meet: Meet, fault: Fault, sta
     check_message(outcome.error)
     assert str(status) in str(outcome.error)
     assert "req_7" in str(outcome.error)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call not in (read, iterate, save)])
+@pytest.mark.parametrize(
+    ("location", "status"),
+    [("https://elsewhere.example/", "301 Moved"), ("/healthy", "302 Found"), ("//elsewhere.example/", "307 Other")],
+)
+async def test_redirect_is_followed_for_files_only(meet: Meet, location: str, status: str, call: Any) -> None:
+    outcome = await meet(whole(b"", f"Location: {location}", status=status), call)
+    assert isinstance(outcome.error, APIStatusError)
+    assert outcome.error.status_code == int(status[:3])
+    assert outcome.requests == outcome.error.attempts == 1
 
 
 @pytest.mark.parametrize("call", CALLS)
