@@ -47,7 +47,11 @@ def sent_by_methods():
     for name in resources.__all__:
         resource = getattr(resources, name)(recorder)
         for attribute, method in inspect.getmembers(resource, inspect.ismethod):
-            if not attribute.startswith("_") and attribute not in ("run", "wait"):  # made of several operations
+            if not attribute.startswith("_") and attribute not in (
+                "download_files",
+                "run",
+                "wait",
+            ):  # several operations
                 parameters = inspect.signature(method).parameters
                 result = method(**{name: ARGUMENTS[name] for name in parameters if name in ARGUMENTS})
                 if inspect.iscoroutine(result):
