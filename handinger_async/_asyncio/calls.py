@@ -265,7 +265,7 @@ class Call:
                 if delay is None or not await settings.pool.pause(delay):
                     self.describe(error)
                     raise
-            except (ConfigurationError, OSError) as error:  # OSError: a file of the body cannot be read
+            except ConfigurationError as error:
                 self._raise_earlier(error)
                 raise
             except BaseException as error:  # cancelled, or a bug in a transport: the request may have been sent

@@ -84,7 +84,8 @@ def seen() -> dict[tuple[type[Any], str], list[Any]]:
         (strategies.events(), 60),
         (strategies.results(ListSchedules("w")), 100),
         (strategies.results(CancelSchedule("s", "w")), 30),
-        *((model(cls), 200) for cls in NEWER),
+        *((model(cls), 40) for cls in NEWER),
+        (model(models.WebhookExecution), 150),
     ]:
         for value in examples(strategy, count):
             for part in parts(value):
