@@ -440,6 +440,6 @@ class Service(RuleBasedStateMachine):
 
 
 Service.TestCase.settings = settings(
-    max_examples=50, stateful_step_count=40, deadline=None, phases=[Phase.generate, Phase.shrink]
+    max_examples=30, stateful_step_count=40, deadline=None, phases=[Phase.generate, Phase.shrink]
 )
 TestService = Service.TestCase

@@ -376,6 +376,6 @@ class Tasks(RuleBasedStateMachine):
 
 
 Tasks.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, phases=[Phase.generate, Phase.shrink]
+    max_examples=15, stateful_step_count=30, deadline=None, phases=[Phase.generate, Phase.shrink]
 )
 TestTasks = Tasks.TestCase
