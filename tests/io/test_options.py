@@ -373,6 +373,9 @@ async def test_model_in_place_of_an_id_is_refused_with_a_hint() -> None:
                     await send(operation)  # type: ignore[arg-type]
             with pytest.raises(ConfigurationError, match="operation must be an instance"):
                 session.stream(operation)  # type: ignore[arg-type]
+        for source in (None, operations.RetrieveWorker):
+            with pytest.raises(ConfigurationError, match="operation must be an instance"):
+                session.download(source)  # type: ignore[arg-type]
 
 
 # Keys that rotate #####################################################################################################
