@@ -44,8 +44,9 @@ class Server:
     def _accept(self) -> None:
         with suppress(OSError):  # the listener was shut down
             while True:
-                threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
-                self.connections += 1
+                connection, _ = self._listener.accept()
+                self.connections += 1  # before the thread that responds: the test may end with the response
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, suppress(ConnectionError):
