@@ -13,12 +13,6 @@ from .errors import ConfigurationError
 
 __all__ = ["FileInput", "Upload", "to_uploads"]
 
-#: What ``files=`` takes.
-FileInput: TypeAlias = (
-    "str | os.PathLike[str] | tuple[str, bytes | bytearray | memoryview | os.PathLike[str] | IO[bytes]] "
-    "| IO[bytes] | Upload"
-)
-
 #: The last two suffixes of a name, such as ``.tar.gz``.
 _SUFFIXES = re.compile(r"(\.\w+)?\.\w+$", re.ASCII)
 
@@ -67,6 +61,16 @@ class Upload:
         return length is not None and length == other.content.length and self.read() == other.read()
 
     __hash__ = None  # type: ignore[assignment]
+
+
+#: What ``files=`` takes.
+FileInput: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | tuple[str, bytes | bytearray | memoryview | os.PathLike[str] | IO[bytes]]
+    | IO[bytes]
+    | Upload
+)
 
 
 def _guess(filename: str) -> str:

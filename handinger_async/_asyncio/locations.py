@@ -78,6 +78,7 @@ def _follow(url: URL, request: Request, response: StreamedResponse, number: int)
         APIStatusError: It is not followed.
     """
     reason = "" if number <= _MAX_REDIRECTS else f"there are more than {_MAX_REDIRECTS}"
+    origin, target = url, ""
     try:
         location = urljoin(str(url), response.headers["location"].strip())
         origin, target = split_url(location, "Location", without_user=True)

@@ -185,8 +185,9 @@ async def run_deadline(settings: Settings, deadline: float | None, run: Callable
         RunError: The time is over.
     """
     limit = settings.options.timeouts.deadline if deadline is None else deadline
+    scope = asyncio.timeout(limit)
     try:
-        async with asyncio.timeout(limit) as scope:
+        async with scope:
             yield
     except TimeoutError as error:
         if isinstance(error, HandingerError) or not scope.expired() or limit is None:
