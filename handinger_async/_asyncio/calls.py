@@ -82,6 +82,10 @@ class Settings:
         timeouts = attrs.evolve(self.options.timeouts, attempt=None)
         return attrs.evolve(self, options=attrs.evolve(self.options, timeouts=timeouts))
 
+    def without_additions(self) -> Settings:
+        """Return the settings for a request that the caller did not ask for; see `Options.without_additions`."""
+        return attrs.evolve(self, options=self.options.without_additions())
+
     def prepare(self, request: Request) -> tuple[URL, Request]:
         """Return the absolute URL and the authenticated request, with the options applied.
 

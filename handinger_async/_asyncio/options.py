@@ -126,6 +126,11 @@ class Options:
             body={**self.body, **_copy(body or {})},
         )
 
+    def without_additions(self) -> Options:
+        """Return the options for a request that the caller did not ask for: no idempotency key, body and query."""
+        headers = _without(self.headers, frozenset({"idempotency-key"}))
+        return attrs.evolve(self, headers=headers, body={}, query={})
+
     def apply(self, request: Request) -> Request:
         """Return ``request`` with these headers, query and body fields.
 

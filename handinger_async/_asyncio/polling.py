@@ -49,16 +49,24 @@ class KeptError:
     """An exception to be raised later. Kept in a local variable of the frame that raises it, it would be in a cycle."""
 
     def __init__(self) -> None:
-        self.error: Exception | None = None
+        self._kept: list[Exception] = []
+
+    @property
+    def error(self) -> Exception | None:
+        """The exception; None if none is kept."""
+        return self._kept[0] if self._kept else None
 
     def keep(self, error: Exception) -> None:
         """Keep an exception, without the frames that it was raised in."""
-        self.error = error.with_traceback(None)
+        self._kept = [error.with_traceback(None)]
+
+    def forget(self) -> None:
+        """Forget the exception."""
+        self._kept = []
 
     def throw(self) -> NoReturn:
         """Raise the exception, and forget it."""
-        errors, self.error = [self.error], None
-        raise errors.pop() or ConfigurationError("no exception was kept")
+        raise self._kept.pop()
 
 
 class Poll(Generic[S]):
@@ -96,7 +104,7 @@ class Poll(Generic[S]):
             self.failure.keep(error)
             logger.info("could not retrieve the state of a run: %s", error)
             return None
-        self.failure.error = None
+        self.failure.forget()
         self.update(state)
         return state
 

@@ -24,8 +24,8 @@ from ..schema import decode, make_schema
 from ..uploads import FileInput, to_uploads
 from .calls import Call, Settings, send
 from .polling import StartFunction, UpdateFunction, announce, check_arguments, run_deadline
-from .starting import is_template, without_additions
-from .task_runs import TaskRun, make_task_id
+from .starting import is_template
+from .task_runs import NO_TASK, TaskRun, make_task_id
 from .worker_runs import WorkerRun
 
 __all__ = ["Job", "run", "run_task", "run_worker", "wait_for_task", "wait_for_worker"]
@@ -35,7 +35,6 @@ _ABSENT = (404, 405)
 _KNOWN = (400, 422)
 #: Seconds to retrieve the worker of an outcome whose response was lost: only for its files and costs.
 _EXTRA_TIME = 10.0
-_NO_TASK = "the run is over, but its task cannot be retrieved"
 _TOO_OLD = "this service is of the older generation, without files, output_schema, task_id and new_task_id"
 
 
@@ -97,9 +96,15 @@ class Job:
 async def run_task(settings: Settings, job: Job) -> TaskWithTurns:
     """Run a task once; see `handinger_async.resources.Tasks.run`."""
     task_run = _task_run(settings, job)
-    state = await _perform(settings, task_run, job)
+    state = None
+    try:
+        async with run_deadline(settings, job.deadline, lambda: task_run):
+            state = await _perform(settings, task_run, job)
+    except RunTimeoutError:
+        if not task_run.is_over:
+            raise
     if state is None:
-        raise RunUnknownError(_NO_TASK, **task_run.ids(), outcome=task_run.outcome(None))
+        raise RunUnknownError(NO_TASK, **task_run.ids(), outcome=task_run.outcome(None))
     return state
 
 
@@ -124,28 +129,32 @@ async def wait_for_worker(settings: Settings, worker_run: WorkerRun, deadline: f
 
 async def run(settings: Settings, job: Job) -> Outcome[Any]:
     """Run a job on a service of either generation; see `handinger_async.Session.run`."""
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    if not settings.generation.older:
-        task_run = _task_run(settings, job)
-        try:
-            state = await _perform(settings, task_run, job)
-        except APIStatusError as error:
-            if error.status_code not in _ABSENT or not await _is_older(settings):
-                raise
-        else:
-            return await _finish(settings, task_run, state, job)
-    if job.output_schema is not None or job.operation.files or job.task_id or job.new_task_id:
-        raise ConfigurationError(_TOO_OLD)
-    deadline = settings.options.timeouts.deadline if job.deadline is None else job.deadline
-    if deadline is not None:
-        deadline = max(deadline - (loop.time() - start), 0.0)
+    task_run = _task_run(settings, job)
+    current: TaskRun | WorkerRun = task_run
+    state = None
     try:
-        return worker_outcome(await run_worker(settings, attrs.evolve(job, deadline=deadline)))
+        async with run_deadline(settings, job.deadline, lambda: current):
+            older = settings.generation.older
+            if not older:
+                try:
+                    state = await _perform(settings, task_run, job)
+                except APIStatusError as error:
+                    if error.status_code not in _ABSENT or not await _is_older(settings):
+                        raise
+                    older = True
+            if older:
+                if job.output_schema is not None or job.operation.files or job.task_id or job.new_task_id:
+                    raise ConfigurationError(_TOO_OLD)
+                current = worker_run = WorkerRun(settings, job.worker_id, job.on_update)
+                return worker_outcome(await _perform_on_older(worker_run, job))
+    except RunTimeoutError:
+        if not task_run.is_over:  # else the result is there, and the state of the task is not
+            raise
     except APIResponseValidationError as error:
         if is_template(error):  # it was of the newer generation after all
             settings.generation.older = None
         raise
+    return await _finish(settings, task_run, state, job)
 
 
 def _task_run(settings: Settings, job: Job) -> TaskRun:
@@ -153,23 +162,17 @@ def _task_run(settings: Settings, job: Job) -> TaskRun:
 
 
 async def _perform(settings: Settings, task_run: TaskRun, job: Job) -> TaskWithTurns | None:
-    """Perform a job as a task, until its deadline; see `TaskRun.post`."""
+    """Perform a job as a task; see `TaskRun.post`."""
     operation = job.operation
-    try:
-        async with run_deadline(settings, job.deadline, lambda: task_run):
-            await announce(job.on_start, job.worker_id, operation.task_id)
-            if job.new_task_id is not None and await task_run.find():
-                return await task_run.wait()
-            if job.task_id is not None:
-                await task_run.continue_from_here()
-            elif job.output_schema is not None and job.worker_id is None:
-                worker_id = await _make_template(settings, make_schema(job.output_schema))
-                operation = attrs.evolve(operation, worker_id=worker_id)  # type: ignore[misc]
-            return await task_run.post(operation)
-    except RunTimeoutError:
-        if not task_run.is_over:
-            raise
-    return None  # the result is there, and the state of the task is not
+    await announce(job.on_start, job.worker_id, operation.task_id)
+    if job.new_task_id is not None and await task_run.find():
+        return await task_run.wait()
+    if job.task_id is not None:
+        await task_run.continue_from_here()
+    elif job.output_schema is not None and job.worker_id is None:
+        worker_id = await _make_template(settings, make_schema(job.output_schema))
+        operation = attrs.evolve(operation, worker_id=worker_id)  # type: ignore[misc]
+    return await task_run.post(operation)
 
 
 async def _finish(settings: Settings, task_run: TaskRun, state: TaskWithTurns | None, job: Job) -> Outcome[Any]:
@@ -183,13 +186,18 @@ async def _finish(settings: Settings, task_run: TaskRun, state: TaskWithTurns | 
     try:
         output = decode(outcome.structured_output, job.output_schema, path="$.structured_output")
     except Exception as error:
-        path = error.path if isinstance(error, APIResponseValidationError) else "$.structured_output"
-        reason = error.message if isinstance(error, APIResponseValidationError) else f"{path} is refused: {error!r}"
-        mismatch = APIResponseValidationError(f"{reason} (task {outcome.task_id})", path=path)
-        mismatch.outcome = outcome
-    else:
-        return attrs.evolve(outcome, structured_output=output)
-    raise mismatch
+        raise _mismatch(error, outcome) from error
+    return attrs.evolve(outcome, structured_output=output)
+
+
+def _mismatch(error: Exception, outcome: Outcome[Any]) -> APIResponseValidationError:
+    """Return the error for a structured output that does not fit its class, or that a validator of it refuses."""
+    path, reason = "$.structured_output", f"$.structured_output is refused: {error!r}"
+    if isinstance(error, APIResponseValidationError):
+        path, reason = error.path, error.message
+    mismatch = APIResponseValidationError(f"{reason} (task {outcome.task_id})", path=path)
+    mismatch.outcome = outcome
+    return mismatch
 
 
 async def _perform_on_older(worker_run: WorkerRun, job: Job) -> Worker:
@@ -210,7 +218,7 @@ async def _make_template(settings: Settings, output_schema: dict[str, Any]) -> s
     if await _is_older(settings):
         raise ConfigurationError(_TOO_OLD)
     template = CreateWorkerTemplate(visibility="private", output_schema=output_schema)
-    return (await send(without_additions(settings), template)).id
+    return (await send(settings.without_additions(), template)).id
 
 
 async def _final_worker(settings: Settings, outcome: Outcome[Any]) -> Worker | None:
@@ -235,7 +243,7 @@ async def _is_older(settings: Settings) -> bool:
     if settings.generation.older is None:
         request = Request("POST", "/api/tasks", {"Accept": JSON, "Content-Type": JSON}, b"{}")
         try:
-            await Call(without_additions(settings), request).fetch()
+            await Call(settings.without_additions(), request).fetch()
         except APIStatusError as error:
             if error.status_code not in (*_ABSENT, *_KNOWN):
                 raise

@@ -14,12 +14,12 @@ from ..errors import (
     APIStatusError,
     ConfigurationError,
 )
-from ..http import Headers, Request, Response
+from ..http import Request, Response
 from ..operations import Operation
 from ..retry import RetryPolicy
 from .calls import Call, Settings
 
-__all__ = ["DoubtfulError", "is_template", "send_once", "without_additions"]
+__all__ = ["DoubtfulError", "is_template", "send_once"]
 
 R = TypeVar("R")
 
@@ -87,15 +87,7 @@ async def send_once(settings: Settings, operation: Operation[R]) -> R:
     except Exception as error:
         if policy.refused == call.attempts or call.needs_key or not _is_doubtful(error):
             raise
-        doubt = DoubtfulError(error.with_traceback(None))
-    raise doubt
-
-
-def without_additions(settings: Settings) -> Settings:
-    """Return settings for a request that the caller did not ask for: without an idempotency key, body and query."""
-    options = settings.options
-    headers = Headers({name: value for name, value in options.headers.items() if name.lower() != "idempotency-key"})
-    return attrs.evolve(settings, options=attrs.evolve(options, headers=headers, body={}, query={}))
+        raise DoubtfulError(error.with_traceback(None)) from None
 
 
 def _is_doubtful(error: Exception) -> bool:

@@ -26,12 +26,13 @@ from .calls import Settings, send
 from .polling import KeptError, Poll, UpdateFunction, is_transient
 from .starting import DoubtfulError, send_once
 
-__all__ = ["SETTLING", "TaskRun", "make_task_id", "retrieve_task"]
+__all__ = ["NO_TASK", "SETTLING", "TaskRun", "make_task_id", "retrieve_task"]
 
 R = TypeVar("R")
 
 #: Seconds for which a task that may have been started is looked for.
 SETTLING = 30.0
+NO_TASK = "the run is over, but its task cannot be retrieved"
 #: The states in which a task stays.
 _FINAL = frozenset({"completed", "error", "aborted"})
 
@@ -114,6 +115,9 @@ class TaskRun:
             APIError: The service does not know it, or refuses the request.
         """
         self._known = "it goes on"
+        found = self._poll.state
+        if found is not None and self._has_ended(found):  # by `find`
+            return self._succeeded(found)
         state = await self._wait()
         if state is None:
             self._poll.failure.throw()
@@ -274,8 +278,9 @@ class TaskRun:
     def _status(self, state: TaskWithTurns) -> str:
         """Return the status of this run: that of its turn, if others have followed."""
         turn = self._turn(state)
-        is_last = turn is None or turn is sorted_turns(state)[-1]
-        return state.task.status if is_last or turn is None or turn.status not in _FINAL else turn.status
+        if turn is not None and turn is not sorted_turns(state)[-1] and turn.status in _FINAL:
+            return turn.status
+        return state.task.status
 
     def _has_ended(self, state: TaskWithTurns) -> bool:
         """Return True if this run is over. The status of a task that is continued may be an earlier one."""
@@ -316,7 +321,7 @@ class TaskRun:
         if state is not None:
             return task_outcome(state, self._turn(state), worker)
         if worker is None:
-            raise RunUnknownError("the run is over, but its task cannot be retrieved", **self.ids())
+            raise RunUnknownError(NO_TASK, **self.ids())
         outcome = worker_outcome(worker, task_id=self._operation.task_id)
         if worker.error is not None:
             raise RunFailedError(f"the worker ended with the error {worker.error!r}", outcome=outcome, **self.ids())

@@ -56,7 +56,30 @@ async def save(session: Session, path: Path) -> None:
     await session.workers.retrieve_file("f", worker_id="w").save(path)
 
 
-CALLS: list[Call] = [retrieve, in_a_task, stream, post_stream, iterate, read, save]
+async def run_a_task(session: Session, path: Path) -> None:
+    await session.tasks.run(input="x", deadline=100)
+
+
+async def run_on_any_service(session: Session, path: Path) -> None:
+    await session.run("x", deadline=100)
+
+
+async def run_a_worker(session: Session, path: Path) -> None:
+    await session.workers.run(input="x", deadline=100)
+
+
+CALLS: list[Call] = [
+    retrieve,
+    in_a_task,
+    stream,
+    post_stream,
+    iterate,
+    read,
+    save,
+    run_a_task,
+    run_on_any_service,
+    run_a_worker,
+]
 
 
 async def lose(request: Request) -> Response:

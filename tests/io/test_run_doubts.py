@@ -277,6 +277,21 @@ def test_generation_is_not_decided_by_a_transient_failure() -> None:
     run_in_virtual_time(main())
 
 
+def test_deadline_holds_for_finding_the_generation_and_the_run() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for delay in (4.0, 5.0, 60.0):
+            fake = FakeHandinger(api="seed")
+            fake.script(Step("done", after=100))
+            async with fake.session(Delay(delay, on=_is_probe)) as session:
+                start = loop.time()
+                with pytest.raises(RunTimeoutError):
+                    await session.run("x", deadline=5)
+                assert loop.time() - start == pytest.approx(5)
+
+    run_in_virtual_time(main())
+
+
 def _is_post(request: Request) -> bool:
     return request.method == "POST" and request.path == "/api/tasks"
 

@@ -174,7 +174,7 @@ def test_idempotency_key_and_eager_policy_do_not_repeat_the_request(way: Any) ->
             check(result, runs)
 
 
-# What is known ########################################################################################################
+# Outcomes and errors ##################################################################################################
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
