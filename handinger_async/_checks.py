@@ -14,6 +14,7 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "check_base_url",
     "check_relative_url",
+    "has_surrogate",
     "is_number",
     "is_relative_url",
     "key_problem",
@@ -22,6 +23,13 @@ __all__ = [
 ]
 
 DEFAULT_BASE_URL = "https://handinger.com"
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def has_surrogate(text: str) -> bool:
+    """Return True if a text has a lone surrogate, which UTF-8 cannot encode."""
+    return _SURROGATE.search(text) is not None
 
 
 def check_base_url(base_url: object, name: str = "base_url") -> URL:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import attrs
 
+from ._checks import has_surrogate
 from ._sources import CHUNK_SIZE, Source, to_source
 from .errors import ConfigurationError, quoted, shorten
 
@@ -20,7 +21,6 @@ MULTIPART = "multipart/form-data"
 _BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
 #: A media type with parameters, as a header has it.
 _MEDIA_TYPE = re.compile(r"[\x21-\x7e][\x20-\x7e]*", re.ASCII)
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: Names are escaped as browsers do (HTML, multipart/form-data encoding algorithm). A percent sign is not.
 _ESCAPES = {'"': "%22", "\r": "%0D", "\n": "%0A"}
 
@@ -49,7 +49,7 @@ def check_name(name: object, what: str) -> None:
         raise ConfigurationError(f"{what} must be a string, not {type(name).__name__}")
     if not name:
         raise ConfigurationError(f"{what} is empty")
-    if "\0" in name or _SURROGATE.search(name):
+    if "\0" in name or has_surrogate(name):
         raise ConfigurationError(f"{what} {quoted(name)} contains a NUL or a lone surrogate, which cannot be sent")
 
 
@@ -182,7 +182,7 @@ class MultipartBody:
             OSError: A file cannot be read, or has changed its size.
             ConfigurationError: A file cannot be read again, or is closed.
         """
-        return _pack(self._pieces())
+        return _pack(self._unpacked())
 
     def read(self) -> bytes:
         """Read the whole body into memory; see `chunks`."""
@@ -197,7 +197,7 @@ class MultipartBody:
             before = b"\r\n"
         yield before + mark + b"--\r\n"
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _unpacked(self) -> Iterator[bytes]:
         *heads, end = self._framing()
         for head, part in zip(heads, self.parts, strict=True):
             yield head
@@ -205,14 +205,14 @@ class MultipartBody:
         yield end
 
 
-def _pack(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Join small pieces and split large ones: each chunk costs a thread switch and a write to the socket."""
+def _pack(small_and_large: Iterator[bytes]) -> Iterator[bytes]:
+    """Join small chunks and split large ones: each costs a thread switch and a write to the socket."""
     kept: list[bytes] = []
     size = 0
-    with _closing(pieces):
-        for piece in pieces:
-            for start in range(0, len(piece), CHUNK_SIZE):
-                chunk = piece[start : start + CHUNK_SIZE] if len(piece) > CHUNK_SIZE else piece
+    with _closing(small_and_large):
+        for given in small_and_large:
+            for start in range(0, len(given), CHUNK_SIZE):
+                chunk = given[start : start + CHUNK_SIZE] if len(given) > CHUNK_SIZE else given
                 if size + len(chunk) > CHUNK_SIZE:
                     yield b"".join(kept)
                     kept.clear()

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 import attrs
 
+from ._checks import has_surrogate
 from .errors import ConfigurationError, quoted
 from .http import BINARY, EVENT_STREAM, JSON, is_ascii_identifier
 from .models._checks import Field, check_text
@@ -17,7 +18,6 @@ R = TypeVar("R")
 
 #: Unicode category Cc.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: A placeholder in the path of a route: ``{name}`` or ``{name...}``.
 PATH_PARAMETER = re.compile(r"\{(\w+)(\.\.\.)?\}")
 
@@ -118,7 +118,7 @@ def check_segment(operation: object, field: Field, text: str) -> None:
         raise ConfigurationError(f"{field.name} must not be {text!r}, which servers and proxies resolve as a directory")
     if _CONTROL.search(text):
         raise ConfigurationError(f"{field.name} contains a control character")
-    if _SURROGATE.search(text):
+    if has_surrogate(text):
         raise ConfigurationError(f"{field.name} contains a lone surrogate, which UTF-8 cannot encode")
 
 

@@ -50,7 +50,6 @@ interrupted before its first event is opened again, and is then ``LIVE``.
 
 from __future__ import annotations
 
-import re
 from enum import Enum, auto
 
 from ._history import NO_ID, History, Kind
@@ -63,14 +62,11 @@ from .errors import (
     StreamInterruptedError,
     shorten,
 )
-from .http import EVENT_STREAM, JSON, Headers, Request, Response
+from .http import EVENT_STREAM, JSON, Headers, Request, Response, is_sendable
 from .retry import RetryPolicy, parse_retry_after
 from .sse import MAX_EVENT_SIZE, EventParser, ServerSentEvent
 
 __all__ = ["ResumableStream", "State", "can_be_sent"]
-
-#: Characters that no header can carry (RFC 9110, section 5.5); the others are sent as UTF-8.
-_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class State(Enum):
@@ -330,7 +326,7 @@ class ResumableStream:
 
 def can_be_sent(last_event_id: str) -> bool:
     """Return True if a header can carry the id."""
-    return not last_event_id or not (last_event_id.isspace() or _UNSENDABLE.search(last_event_id))
+    return not last_event_id or (not last_event_id.isspace() and is_sendable(last_event_id))
 
 
 def check_event_stream(response: Response) -> None:

@@ -50,7 +50,9 @@ class WebhookDelivery:
     @property
     def task_id(self) -> str | None:
         """The id of the task, as a hint; None if none was found."""
-        return self._find("taskId", "task_id") or (self.task.id if self.task else None)
+        nested = [document.get("id") for document in self._objects()[1:]]
+        hints = [self._find("taskId", "task_id"), *nested, self.task.id if self.task else None]
+        return next((hint for hint in hints if hint and isinstance(hint, str)), None)
 
     @property
     def worker_id(self) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 
 from aiohttp import web
 
-from handinger_async import APIError, Session, TaskWithTurns, WebhookTokenError
+from handinger_async import Session, TaskWithTurns, WebhookTokenError
 from handinger_async.webhooks import receive
 
 
@@ -31,7 +31,7 @@ def make_app(
             task_id = await finished.get()
             try:
                 use(await session.tasks.retrieve(task_id))
-            except APIError as error:
+            except Exception as error:  # also of use: the next tasks go on
                 print(task_id, error)
 
     async def run_worker(app: web.Application) -> AsyncIterator[None]:
@@ -39,6 +39,7 @@ def make_app(
             worker = asyncio.create_task(work())
             yield
             worker.cancel()
+            await asyncio.wait((worker,))
 
     app = web.Application()
     app.router.add_post("/hook", hook)

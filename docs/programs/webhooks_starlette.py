@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from handinger_async import APIError, Session, TaskWithTurns, WebhookTokenError
+from handinger_async import Session, TaskWithTurns, WebhookTokenError
 from handinger_async.webhooks import receive
 
 
@@ -35,7 +35,7 @@ def make_app(
             task_id = await finished.get()
             try:
                 use(await session.tasks.retrieve(task_id))
-            except APIError as error:
+            except Exception as error:  # also of use: the next tasks go on
                 print(task_id, error)
 
     @asynccontextmanager
@@ -44,6 +44,7 @@ def make_app(
             worker = asyncio.create_task(work())
             yield
             worker.cancel()
+            await asyncio.wait((worker,))
 
     route = Route("/hook", hook, methods=["POST"])
     return Starlette(routes=[route], lifespan=run_worker)

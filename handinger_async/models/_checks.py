@@ -1,10 +1,10 @@
 """attrs validators for arguments. Each raises `ConfigurationError` before anything is sent."""
 
-import re
 from typing import Any, NoReturn, TypeAlias
 
 import attrs
 
+from .._checks import has_surrogate
 from .._json import dumps
 from ..errors import ConfigurationError, shorten
 from ._unset import UNSET
@@ -21,7 +21,6 @@ __all__ = [
     "check_text",
 ]
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 Field: TypeAlias = "attrs.Attribute[Any]"
 
@@ -87,7 +86,7 @@ def check_form(owner: Any, field: Field, files: object) -> None:
     """Accept no files, or texts beside them that a form can carry: UTF-8, where JSON has an escape for surrogates."""
     for other in attrs.fields(type(owner)) if files else ():
         text = getattr(owner, other.name)
-        if isinstance(text, str) and _SURROGATE.search(text):
+        if isinstance(text, str) and has_surrogate(text):
             raise ConfigurationError(
                 f"{other.name} contains a lone surrogate, which cannot be sent beside {field.name}"
             )

@@ -13,10 +13,10 @@ from .uploads import BodyReader, read_body
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
-__all__ = ["Upload", "to_data"]
+__all__ = ["UploadPayload", "to_data"]
 
 
-class Upload(aiohttp.Payload):
+class UploadPayload(aiohttp.Payload):
     """A `MultipartBody` that is read while aiohttp sends it.
 
     Args:
@@ -73,8 +73,8 @@ class Upload(aiohttp.Payload):
         return await read_body(self._value)
 
 
-def to_data(body: bytes | MultipartBody) -> Upload | BytesIO | None:
+def to_data(body: bytes | MultipartBody) -> UploadPayload | BytesIO | None:
     """Return a body for aiohttp; None for an empty one."""
     if isinstance(body, MultipartBody):
-        return Upload(body)
+        return UploadPayload(body)
     return BytesIO(body) if body else None  # aiohttp warns about large bytes

@@ -17,7 +17,7 @@ from . import StreamedResponse
 from ._aiohttp_errors import FAILURES, adapt_error, send_once
 from ._aiohttp_responses import adapt_response
 from ._aiohttp_sessions import DEFAULT_HEADERS, LoopState
-from ._aiohttp_uploads import Upload, to_data
+from ._aiohttp_uploads import UploadPayload, to_data
 from ._proxies import Proxy, check_environment, parse_proxy, proxy_from_environment
 
 __all__ = ["AiohttpTransport"]
@@ -138,7 +138,7 @@ class AiohttpTransport:
             )
         except FAILURES as error:
             failure = adapt_error(error)
-            if isinstance(data, Upload) and data.failure is not None:
+            if isinstance(data, UploadPayload) and data.failure is not None:
                 failure, data.failure = data.failure, None
         else:
             return await adapt_response(response, state.open_responses)

@@ -142,6 +142,8 @@ def test_task_in_the_body_is_found(body: Any) -> None:
     [
         (b'{"taskId": "t", "workerId": "w"}', "t", "w"),
         (b'{"task_id": "t", "worker_id": "w"}', "t", "w"),
+        (b'{"task": {"id": "t"}}', "t", None),
+        (b'{"task": {"id": 5}}', None, None),
         (b'{"task": {"taskId": "t"}, "workerId": ""}', "t", None),
         (b'{"task": "t", "taskId": 5}', None, None),
         (b"{}", None, None),
