@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from inspect import isawaitable, iscoroutinefunction
 from random import random
@@ -69,6 +69,10 @@ class KeptError:
         raise self._kept.pop()
 
 
+class _Interrupted(Exception):  # noqa: N818 - no error
+    """The end of another task has ended a request."""
+
+
 class Poll(Generic[S]):
     """Retrieves a state in growing intervals.
 
@@ -83,7 +87,10 @@ class Poll(Generic[S]):
     """
 
     def __init__(
-        self, settings: Settings, retrieve: Callable[[], Awaitable[S]], on_update: UpdateFunction | None = None
+        self,
+        settings: Settings,
+        retrieve: Callable[[], Coroutine[Any, Any, S]],
+        on_update: UpdateFunction | None = None,
     ) -> None:
         self._settings = settings
         self._retrieve = retrieve
@@ -92,14 +99,19 @@ class Poll(Generic[S]):
         self.state: S | None = None
         self.failure = KeptError()
 
-    async def retrieve(self) -> S | None:
+    async def retrieve(self, interrupt: asyncio.Task[Any] | None = None) -> S | None:
         """Retrieve the state once.
 
+        Args:
+            interrupt: A task whose end ends the request.
+
         Returns:
-            The state; None if the request failed: then `failure` is the reason.
+            The state; None if the request was interrupted, or failed: then `failure` is the reason.
         """
         try:
-            state = await self._retrieve()
+            state = await (self._retrieve() if interrupt is None else _until(interrupt, self._retrieve()))
+        except _Interrupted:
+            return None
         except Exception as error:
             self.failure.keep(error)
             logger.info("could not retrieve the state of a run: %s", error)
@@ -146,6 +158,23 @@ class Poll(Generic[S]):
             await pool.pause(delay)
         if pool.closed and not any(interrupt.done() for interrupt in interrupts):
             raise ConfigurationError("the session is closed")
+
+
+async def _until(interrupt: asyncio.Task[Any], coroutine: Coroutine[Any, Any, S]) -> S:
+    """Await a coroutine.
+
+    Raises:
+        _Interrupted: The task ``interrupt`` ended first.
+    """
+    task = asyncio.create_task(coroutine)
+    try:
+        await asyncio.wait((interrupt, task), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+    if task.cancelled() or (interrupt.done() and task.exception() is not None):
+        raise _Interrupted
+    return task.result()
 
 
 def check_arguments(deadline: object, *, on_start: object = None, on_update: object = None) -> None:

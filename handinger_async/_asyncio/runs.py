@@ -12,7 +12,7 @@ from ..errors import (
     APIResponseValidationError,
     APIStatusError,
     ConfigurationError,
-    HandingerError,
+    RunError,
     RunTimeoutError,
     RunUnknownError,
 )
@@ -103,6 +103,7 @@ async def run_task(settings: Settings, job: Job) -> TaskWithTurns:
     except RunTimeoutError:
         if not task_run.is_over:
             raise
+        state = task_run.result()
     if state is None:
         raise RunUnknownError(NO_TASK, **task_run.ids(), outcome=task_run.outcome(None))
     return state
@@ -129,6 +130,9 @@ async def wait_for_worker(settings: Settings, worker_run: WorkerRun, deadline: f
 
 async def run(settings: Settings, job: Job) -> Outcome[Any]:
     """Run a job on a service of either generation; see `handinger_async.Session.run`."""
+    loop = asyncio.get_running_loop()
+    deadline = settings.options.timeouts.deadline if job.deadline is None else job.deadline
+    end = None if deadline is None else loop.time() + deadline
     task_run = _task_run(settings, job)
     current: TaskRun | WorkerRun = task_run
     state = None
@@ -148,13 +152,15 @@ async def run(settings: Settings, job: Job) -> Outcome[Any]:
                 current = worker_run = WorkerRun(settings, job.worker_id, job.on_update)
                 return worker_outcome(await _perform_on_older(worker_run, job))
     except RunTimeoutError:
-        if not task_run.is_over:  # else the result is there, and the state of the task is not
+        if not task_run.is_over:
             raise
+        state = task_run.result()
     except APIResponseValidationError as error:
         if is_template(error):  # it was of the newer generation after all
             settings.generation.older = None
         raise
-    return await _finish(settings, task_run, state, job)
+    extra_time = _EXTRA_TIME if end is None else min(_EXTRA_TIME, max(0.0, end - loop.time()))
+    return await _finish(settings, task_run, state, job, extra_time)
 
 
 def _task_run(settings: Settings, job: Job) -> TaskRun:
@@ -175,15 +181,19 @@ async def _perform(settings: Settings, task_run: TaskRun, job: Job) -> TaskWithT
     return await task_run.post(operation)
 
 
-async def _finish(settings: Settings, task_run: TaskRun, state: TaskWithTurns | None, job: Job) -> Outcome[Any]:
+async def _finish(
+    settings: Settings, task_run: TaskRun, state: TaskWithTurns | None, job: Job, extra_time: float
+) -> Outcome[Any]:
     """Return the outcome, with the structured output decoded."""
     worker = None
     if state is not None and task_run.worker is None:
-        worker = await _final_worker(settings, task_run.outcome(state))
+        worker = await _final_worker(settings, task_run.outcome(state), extra_time)
     outcome = task_run.outcome(state, worker)
     if job.output_schema is None:
         return outcome
     try:
+        if outcome.structured_output is None:
+            raise APIResponseValidationError("$.structured_output is null", path="$.structured_output")
         output = decode(outcome.structured_output, job.output_schema, path="$.structured_output")
     except Exception as error:
         raise _mismatch(error, outcome) from error
@@ -206,7 +216,12 @@ async def _perform_on_older(worker_run: WorkerRun, job: Job) -> Worker:
         operation = ContinueWorker(worker_id=job.worker_id, input=job.input, budget=job.budget)
     await worker_run.start(operation)
     await announce(job.on_start, worker_run.worker_id, None)
-    return await worker_run.wait()
+    try:
+        return await worker_run.wait()
+    except RunError:
+        raise
+    except Exception as error:
+        raise RunUnknownError(f"the run may go on: {error}", **worker_run.ids()) from error
 
 
 async def _make_template(settings: Settings, output_schema: dict[str, Any]) -> str:
@@ -221,16 +236,16 @@ async def _make_template(settings: Settings, output_schema: dict[str, Any]) -> s
     return (await send(settings.without_additions(), template)).id
 
 
-async def _final_worker(settings: Settings, outcome: Outcome[Any]) -> Worker | None:
+async def _final_worker(settings: Settings, outcome: Outcome[Any], extra_time: float) -> Worker | None:
     """Return the worker in the state after a task whose response was lost, if the service still shows that."""
     try:
-        async with asyncio.timeout(_EXTRA_TIME):
+        async with asyncio.timeout(extra_time):
             operation = RetrieveWorker(worker_id=str(outcome.worker_id), task_id=outcome.task_id)
             worker = await send(settings, operation)
-    except (HandingerError, TimeoutError):
+    except Exception:  # also of a function for the key: the run is over
         return None
     shown = (worker.output_text, worker.structured_output)
-    same = bool(worker.output_text) and shown == (outcome.output_text, outcome.structured_output)
+    same = any(shown) and shown == (outcome.output_text, outcome.structured_output)
     return worker if same and not worker.running else None
 
 

@@ -9,7 +9,6 @@ import attrs
 from ..codec import TEMPLATE_INSTEAD, encode_request
 from ..errors import (
     APIConnectionError,
-    APIError,
     APIResponseValidationError,
     APIStatusError,
     ConfigurationError,
@@ -85,23 +84,26 @@ async def send_once(settings: Settings, operation: Operation[R]) -> R:
     try:
         return call.decode(operation, await call.fetch())
     except Exception as error:
-        if policy.refused == call.attempts or call.needs_key or not _is_doubtful(error):
+        if policy.refused == call.attempts or call.needs_key or not _is_doubtful(error, operation):
             raise
         raise DoubtfulError(error.with_traceback(None)) from None
 
 
-def _is_doubtful(error: Exception) -> bool:
-    """Return True if the request may have been performed: after 408, from 500, without a whole response.
+def _is_doubtful(error: Exception, operation: Operation[Any]) -> bool:
+    """Return True if the request may have been performed: after 3xx, 408, from 500, or without a whole response.
 
-    An `OSError` is that of a file of the body, a `ConfigurationError` that of the session: nothing whole was sent.
+    A `ConfigurationError` is that of a session that is closed. An `OSError` may be that of a file: then the request is
+    incomplete.
     """
     if isinstance(error, APIConnectionError):
         return error.request_sent
     if isinstance(error, APIStatusError):
-        return error.status_code == 408 or error.status_code >= 500
+        return not 400 <= error.status_code < 500 or error.status_code == 408
     if isinstance(error, APIResponseValidationError):
         return not is_template(error)
-    return not isinstance(error, APIError | ConfigurationError | OSError)
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
+        return not getattr(operation, "files", ())
+    return not isinstance(error, ConfigurationError)
 
 
 def is_template(error: Exception) -> bool:

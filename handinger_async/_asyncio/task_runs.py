@@ -18,7 +18,15 @@ from typing import Any, TypeVar
 
 import attrs
 
-from ..errors import ConfigurationError, NotFoundError, RunError, RunFailedError, RunTimeoutError, RunUnknownError
+from ..errors import (
+    APIResponseValidationError,
+    ConfigurationError,
+    NotFoundError,
+    RunError,
+    RunFailedError,
+    RunTimeoutError,
+    RunUnknownError,
+)
 from ..models import TaskWithTurns, Turn, Worker
 from ..models.outcomes import Outcome, sorted_turns, task_outcome, worker_outcome
 from ..operations import CreateTask, ListTaskTurns, Operation, RetrieveTask
@@ -32,6 +40,8 @@ R = TypeVar("R")
 
 #: Seconds for which a task that may have been started is looked for.
 SETTLING = 30.0
+#: Seconds to wait for the response after the task has ended.
+_LAST_RESPONSE = 5.0
 NO_TASK = "the run is over, but its task cannot be retrieved"
 #: The states in which a task stays.
 _FINAL = frozenset({"completed", "error", "aborted"})
@@ -79,11 +89,13 @@ class TaskRun:
         self._worker_id = worker_id
         self._poll = Poll(settings, self._retrieve, on_update)
         self._known = "nothing was sent"
-        #: The input of this run, and the number of turns before it; None to wait for the last turn.
+        #: The input of this run; None to wait for the last turn.
         self._input: str | None = None
-        self._turns_before = 0
-        #: The number of times in a row that the task looked as if it had failed.
-        self._failures_seen = 0
+        #: The number of turns before this run; None if the task is new.
+        self._turns_before: int | None = None
+        #: The number of times in a row that the task looked as if it had ended, and its turn did not say.
+        self._ends_seen = 0
+        self._ended: TaskWithTurns | None = None
         self._doubt: Exception | None = None
         self._refusal = KeptError()
         self.worker: Worker | None = None
@@ -100,9 +112,17 @@ class TaskRun:
 
     @property
     def is_over(self) -> bool:
-        """True if the response to the request says that the run is over."""
+        """True if the response to the request, or the task, says that the run is over."""
         worker = self.worker
-        return worker is not None and not worker.running and worker.status == "completed"
+        return self._ended is not None or (worker is not None and not worker.running and worker.status == "completed")
+
+    def result(self) -> TaskWithTurns | None:
+        """Return the final state of the task; None if it was not retrieved.
+
+        Raises:
+            RunFailedError: The run ended in failure.
+        """
+        return None if self._ended is None else self._succeeded(self._ended)
 
     async def wait(self) -> TaskWithTurns:
         """Wait until the task has ended.
@@ -116,7 +136,7 @@ class TaskRun:
         """
         self._known = "it goes on"
         found = self._poll.state
-        if found is not None and self._has_ended(found):  # by `find`
+        if found is not None and self._take(found):  # by `find`
             return self._succeeded(found)
         state = await self._wait()
         if state is None:
@@ -164,25 +184,28 @@ class TaskRun:
         self._worker_id = operation.worker_id or self._worker_id
         posting = asyncio.create_task(self._send(operation))
         try:
-            state = await self._follow(posting)
+            await self._follow(posting)
         except ConfigurationError as error:  # the session was closed
             raise RunUnknownError(f"the run may go on: {error}", **self.ids()) from error
         finally:
             posting.cancel()
             await asyncio.wait((posting,))
-        if state is not None:
-            return state
+        if self._ended is not None:
+            return self.result()
         if self._refusal.error is not None:
-            self._refusal.throw()
+            state = self._poll.state
+            if state is None or not self._is_new(state):
+                self._refusal.throw()
+            self._doubt = self._refusal.error  # the service has shown the run, so it was not refused
         self._poll.hurry()
         if not self.is_over:
             return await self.settle()
         try:
             async with asyncio.timeout(SETTLING):
-                state = await self._wait(SETTLING)
+                await self._wait(SETTLING)
         except (TimeoutError, ConfigurationError):
             pass
-        return state
+        return self.result()
 
     async def settle(self) -> TaskWithTurns:
         """Look for a run that may have been started, and wait until it is over.
@@ -203,28 +226,23 @@ class TaskRun:
             raise RunUnknownError(reason, **self.ids()) from self._doubt or failure
         return state
 
-    async def _follow(self, posting: asyncio.Task[None]) -> TaskWithTurns | None:
-        """Retrieve the task while it is being posted; return its final state if that comes before the response."""
+    async def _follow(self, posting: asyncio.Task[None]) -> None:
+        """Retrieve the task while it is being posted, until the response has come or the run has ended."""
         while not posting.done():
             await self._poll.pause(posting)
             if posting.done():
-                break
-            retrieving = asyncio.create_task(self._poll.retrieve())
-            try:
-                await asyncio.wait((posting, retrieving), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                retrieving.cancel()
-                await asyncio.wait((retrieving,))
-            state = None if posting.done() or retrieving.cancelled() else retrieving.result()
-            if state is not None and self._has_ended(state):
-                return self._succeeded(state)  # the response is lost, or about to come
-        return None
+                return
+            state = await self._poll.retrieve(posting)
+            if state is not None and self._take(state):
+                # The response is lost, or about to come: only it may tell the files, and an error of the worker.
+                await asyncio.wait((posting,), timeout=_LAST_RESPONSE)
+                return
 
     async def _wait(self, grace: float = 0.0) -> TaskWithTurns | None:
         """Retrieve the task until its run is over.
 
         Args:
-            grace: Seconds for which the service may not know the run, or may not show its end.
+            grace: Seconds for which the service may not know the run, or send what cannot be read.
 
         Returns:
             The final state; None if the service does not know the run, or refuses the request.
@@ -236,13 +254,18 @@ class TaskRun:
         settled: float | None = None
         while True:
             state = await self._poll.retrieve()
-            if state is not None and self._has_ended(state):
+            if state is not None and self._take(state):
                 return self._succeeded(state)
-            if isinstance(self._poll.failure.error, NotFoundError) or (state is not None and not self._is_new(state)):
+            failure = self._poll.failure.error
+            if isinstance(failure, NotFoundError | APIResponseValidationError) or (
+                state is not None and not self._is_new(state)
+            ):
                 settled = loop.time() + grace if settled is None else settled
                 if loop.time() >= settled:
                     return None
-            elif state is None and not is_transient(self._poll.failure.error):
+            elif state is not None:
+                settled = None
+            elif not is_transient(failure):
                 return None
             await self._poll.pause()
 
@@ -264,16 +287,16 @@ class TaskRun:
         turns = sorted_turns(state)
         if self._input is None:
             return turns[-1] if turns else None
-        new = turns[self._turns_before :]
+        new = turns[self._turns_before or 0 :]
         for turn in new:
             if turn.input.strip() == self._input.strip():
                 return turn
         # The service may have changed the input; another caller may have continued the task.
-        return new[0] if new and (self.worker is not None or self._turns_before == 0) else None
+        return new[0] if new and (self.worker is not None or self._turns_before is None) else None
 
     def _is_new(self, state: TaskWithTurns) -> bool:
         """Return True if the task has the turn of this run."""
-        return self._turns_before == 0 or self._turn(state) is not None
+        return self._turns_before is None or self._turn(state) is not None
 
     def _status(self, state: TaskWithTurns) -> str:
         """Return the status of this run: that of its turn, if others have followed."""
@@ -282,30 +305,34 @@ class TaskRun:
             return turn.status
         return state.task.status
 
-    def _has_ended(self, state: TaskWithTurns) -> bool:
-        """Return True if this run is over. The status of a task that is continued may be an earlier one."""
+    def _take(self, state: TaskWithTurns) -> bool:
+        """Note what a state says of this run; return True if it is over.
+
+        The status of a task that is continued may be the one of an earlier turn.
+        """
         if not self._is_new(state):
             return False
         self._known = "it goes on"
-        status = self._status(state)
-        if status not in _FINAL:
+        if self._status(state) not in _FINAL:
+            self._ends_seen = 0
             return False
         turn = self._turn(state)
-        if self.is_over or self._turns_before == 0 or (turn is not None and turn.completed_at is not None):
-            return True
-        self._failures_seen = self._failures_seen + 1 if status != "completed" else 0
-        return self._failures_seen > 1
+        if not self.is_over and self._turns_before is not None and turn is not None and turn.completed_at is None:
+            self._ends_seen += 1
+            if turn.status in ("pending", "running") or (turn.status not in _FINAL and self._ends_seen < 2):
+                return False
+        self._ended = state
+        return True
 
     def _succeeded(self, state: TaskWithTurns) -> TaskWithTurns:
         """Return the final state, or raise if it is a failure."""
         status = self._status(state)
         if status != "completed":
-            reason = f"the task ended with status {status!r}"
-        elif self.worker is not None and self.worker.error is not None:
-            reason = f"the worker ended with the error {self.worker.error!r}"
-        else:
-            return state
-        raise RunFailedError(reason, outcome=self.outcome(state), **self.ids())
+            outcome = task_outcome(state, self._turn(state), self.worker, status)
+            raise RunFailedError(f"the task ended with status {status!r}", outcome=outcome, **self.ids())
+        if self.worker is not None:
+            self.outcome(state)  # raises if the worker ended with an error
+        return state
 
     def outcome(self, state: TaskWithTurns | None, worker: Worker | None = None) -> Outcome[Any]:
         """Return the outcome of this run.
@@ -315,15 +342,16 @@ class TaskRun:
             worker: The worker in its state after the run, if the response to the request was lost.
 
         Raises:
-            RunFailedError: All that is known is that the worker ended with an error.
+            RunFailedError: The worker ended with an error.
         """
         worker = self.worker or worker
         if state is not None:
-            return task_outcome(state, self._turn(state), worker)
-        if worker is None:
+            outcome = task_outcome(state, self._turn(state), worker, self._status(state))
+        elif worker is not None:
+            outcome = worker_outcome(worker, task_id=self._operation.task_id)
+        else:
             raise RunUnknownError(NO_TASK, **self.ids())
-        outcome = worker_outcome(worker, task_id=self._operation.task_id)
-        if worker.error is not None:
+        if worker is not None and worker.error is not None:
             raise RunFailedError(f"the worker ended with the error {worker.error!r}", outcome=outcome, **self.ids())
         return outcome
 

@@ -146,9 +146,10 @@ class WorkerRun:
 
     def _has_ended(self, worker: Worker) -> bool:
         """Return True if the run is over. The state of a worker that is continued may be that of an earlier run."""
-        return (
-            not worker.running and (worker.status == "completed" or worker.error is not None) and worker != self._before
-        )
+        if worker == self._before:
+            return False
+        self._before = None  # from now on, a state that looks like that one is a new one
+        return not worker.running and (worker.status == "completed" or worker.error is not None)
 
     def _succeeded(self, worker: Worker) -> Worker:
         """Return the final state, or raise if it is a failure."""

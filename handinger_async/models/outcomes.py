@@ -45,13 +45,14 @@ def sorted_turns(state: TaskWithTurns) -> list[Turn]:
     return sorted(state.turns or [], key=lambda turn: turn.seq)
 
 
-def task_outcome(state: TaskWithTurns, turn: Turn | None, worker: Worker | None) -> Outcome[Any]:
+def task_outcome(state: TaskWithTurns, turn: Turn | None, worker: Worker | None, status: str) -> Outcome[Any]:
     """Return the outcome of one turn of a task.
 
     Args:
         state: The task with its turns.
         turn: The turn; None if it is not known.
         worker: The worker in its state after the turn, if it is known.
+        status: The status of the turn: that of the task may be the one of a later turn.
     """
     usage = worker.usage if worker is not None else None
     if usage is None and turn is not None:
@@ -70,7 +71,7 @@ def task_outcome(state: TaskWithTurns, turn: Turn | None, worker: Worker | None)
         files=list(files[0]) if files else [],
         worker_id=state.task.worker_id,
         task_id=state.task.id,
-        status=state.task.status,
+        status=status,
         usage=usage,
         worker=worker,
         task=state,

@@ -58,6 +58,9 @@ FAULTS: list[Callable[..., Fault]] = [
     Drop,
     Postpone,
     lambda **on: Postpone(20, **on),
+    lambda **on: Drop(after=0.6, **on),
+    lambda **on: Status(404, **on),
+    lambda **on: Status(422, **on),
     lambda **on: Status(429, **on),
     lambda **on: Status(429, retry_after=2, **on),
     lambda **on: Status(408, **on),
@@ -136,7 +139,7 @@ def check(result: Any, runs: Counter[str]) -> None:
         assert runs["once"] == 0
 
 
-@pytest.mark.parametrize("way", WAYS[:3], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize(
     ("on", "times"), [(POST, 1), (POST, 4), (GET, 4), ((POST, GET), 3)], ids=["post", "posts", "gets", "both"]
 )
