@@ -42,7 +42,7 @@ def plain_name(name: str) -> str:
         "_" if char in _SPECIAL or unicodedata.category(char) in _INVISIBLE else char
         for char in unicodedata.normalize("NFC", segment)
     ]
-    plain = "".join(chars).strip().rstrip(". ")
+    plain = _strip_end("".join(chars).lstrip())
     if plain.startswith("."):  # hidden files configure programs
         plain = "_" + plain[1:]
     if _RESERVED.match(plain):
@@ -120,4 +120,11 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _cut(text: str, size: int) -> str:
-    return text.encode()[:size].decode(errors="ignore").rstrip(". ")
+    return _strip_end(text.encode()[:size].decode(errors="ignore"))
+
+
+def _strip_end(text: str) -> str:
+    """Return a text without dots and blanks of any kind at its end."""
+    while text != (text := text.rstrip().rstrip(".")):
+        pass
+    return text

@@ -186,7 +186,9 @@ class FileDownload(StreamedBody):
         try:
             await part.create()
             try:
-                await self._write(part, Transfer(self._call.request, resume=resume), progress, max_size)
+                expected = self._file.size if self._file is not None else None
+                transfer = Transfer(self._call.request, resume=resume, expected=expected)
+                await self._write(part, transfer, progress, max_size)
                 self._complete = True
                 await part.publish()
             finally:

@@ -286,7 +286,11 @@ def _move_without_replacing(part: Path, target: Path) -> None:
         raise
     except OSError:  # the file system has no links: reserve the path
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        part.replace(target)
+        try:
+            part.replace(target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
     else:
         with suppress(OSError):
             part.unlink()

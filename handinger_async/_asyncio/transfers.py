@@ -33,6 +33,7 @@ class Transfer:
     Args:
         request: The request for the file.
         resume: Request only the rest after an interruption, where the server can tell whether the file is the same.
+        expected: The least size of the file, for responses that do not tell it; None if it is not known.
 
     Attributes:
         received: The number of bytes that have arrived.
@@ -40,8 +41,9 @@ class Transfer:
         digest: The digest of the file; None if none was sent.
     """
 
-    def __init__(self, request: Request, *, resume: bool) -> None:
+    def __init__(self, request: Request, *, resume: bool, expected: int | None = None) -> None:
         self._request = request
+        self._expected = expected
         self._resume = resume and request.method == "GET"
         self._etag = ""
         self._asked = False
@@ -101,6 +103,8 @@ class Transfer:
         """
         if self.total is not None and self.received != self.total:
             raise APIConnectionError(f"the file ended after {self.received} bytes instead of {self.total}")
+        if self.total is None and self._expected is not None and self.received < self._expected:
+            raise APIConnectionError(f"the file ended after {self.received} bytes instead of {self._expected}")
         if self.digest is not None and digest != self.digest.value:
             algorithm = self.digest.algorithm
             self.forget()
@@ -117,8 +121,8 @@ class Transfer:
         first, last, total = int(part[1]), int(part[2]), file_size(response)
         if first != self.received or last < first or headers.get("etag", self._etag) != self._etag:
             return False
-        if total is None:
-            return self.total is None or last < self.total
+        if total is None:  # a server may send less than the rest: then only the size tells the end
+            return self.total is not None and last < self.total
         if self.total is None:
             self.total = total
         return last < total == self.total

@@ -31,6 +31,7 @@ from handinger_async._file_names import disposition_name, distinct, path_name, p
         ('<a>"b"|c?*', "_a__b__c__"),
         ("plan.md. . ", "plan.md"),
         ("  plan.md\u00a0", "plan.md"),
+        ("plan\u00a0. \u2003..", "plan"),
         (".bashrc", "_bashrc"),
         (" .bashrc", "_bashrc"),
         ("con", "_con"),

@@ -190,6 +190,20 @@ def test_file_that_appears_meanwhile_is_kept_without_overwrite(
     assert names(tmp_path) == ["f"]
 
 
+def test_reserved_path_is_free_again_if_the_file_cannot_be_moved_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", fail)
+    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        save(tmp_path / "f", lambda request: plan(), overwrite=False)
+    assert names(tmp_path) == []
+
+
 # Sizes ################################################################################################################
 
 

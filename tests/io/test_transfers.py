@@ -4,7 +4,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handinger_async import APIConnectionError, RetryPolicy, operations
@@ -66,6 +66,7 @@ replies = st.builds(
 )
 
 
+@example([Reply(0, 5, 0, length=False), Reply(0, 12, 2, total=False, length=False)], True)
 @given(st.lists(replies, max_size=12), st.booleans())
 def test_saved_file_is_one_version_of_it_whatever_the_server_does(replies: list[Reply], resume: bool) -> None:
     transfer = Transfer(REQUEST, resume=resume)

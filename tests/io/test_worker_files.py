@@ -10,6 +10,7 @@ from handinger_async import APIConnectionError, ConfigurationError, NotFoundErro
 from handinger_async.http import Request, Response
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.virtual_time import run
+from handinger_async.transports.memory import StreamingResponse
 
 from .files import file, names
 from .service import WORKER, Service, json_response
@@ -51,6 +52,20 @@ def test_files_are_saved_under_plain_names_in_their_order(tmp_path: Path) -> Non
     contents = [b"/files/1", b"/files/2", b"/files/dir/PLAN.md", b"/files/4", b"/files/5"]
     assert [path.read_bytes() for path in paths] == contents
     assert len(names(tmp_path)) == 5
+
+
+def test_file_that_ends_before_its_published_size_is_truncated(tmp_path: Path) -> None:
+    service = downloads(
+        published({"url": "/1", "filename": "a", "size": 5}), lambda request: StreamingResponse(200, {}, [b"abc"])
+    )
+    with pytest.raises(ExceptionGroup) as caught:
+        save(service, tmp_path)
+    assert "after 3 bytes instead of 5" in str(caught.value.exceptions[0])
+    assert names(tmp_path) == []
+    service = downloads(
+        published({"url": "/1", "filename": "a", "size": 3}), lambda request: StreamingResponse(200, {}, [b"abc"])
+    )
+    assert [path.read_bytes() for path in save(service, tmp_path)] == [b"abc"]
 
 
 def test_name_of_the_response_does_not_matter(tmp_path: Path) -> None:
