@@ -70,6 +70,11 @@ def literals(annotation: Any) -> set[str]:
     return {literal for inner in get_args(annotation) for literal in literals(inner)}
 
 
+def drawn(strategy: SearchStrategy[T], condition: Callable[[T], Any]) -> T:
+    """Return a value that the strategy draws within 5,000 examples."""
+    return find(strategy, lambda value: bool(condition(value)), settings=settings(FIND, phases=[Phase.generate]))
+
+
 @pytest.fixture(scope="module")
 def seen() -> Callable[[type[Any], str], list[Any]]:
     """Return what the strategy of a class draws for a field.
@@ -78,10 +83,10 @@ def seen() -> Callable[[type[Any], str], list[Any]]:
     """
 
     @cache
-    def drawn(cls: type[Any]) -> list[Any]:
+    def values(cls: type[Any]) -> list[Any]:
         return examples(strategy_of(cls), 350 if any(literals(field.type) for field in attrs.fields(cls)) else 50)
 
-    return lambda cls, name: [getattr(value, name) for value in drawn(cls)]
+    return lambda cls, name: [getattr(value, name) for value in values(cls)]
 
 
 FIELDS = [pytest.param(cls, field, id=f"{cls.__name__}.{field.name}") for cls in CLASSES for field in attrs.fields(cls)]
@@ -141,11 +146,6 @@ def test_stream_bytes_parse_to_the_drawn_events(
     assert [event for chunk in chunks for event in parser.feed(chunk)] == events
 
 
-@pytest.fixture(scope="module")
-def streams() -> list[tuple[bytes, list[ServerSentEvent]]]:
-    return examples(strategies.event_streams(), 200)
-
-
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -175,10 +175,8 @@ def streams() -> list[tuple[bytes, list[ServerSentEvent]]]:
         "no-events",
     ],
 )
-def test_streams_cover_every_format_variant(
-    streams: list[tuple[bytes, list[ServerSentEvent]]], wanted: Callable[[bytes, list[ServerSentEvent]], Any]
-) -> None:
-    assert any(wanted(*stream) for stream in streams)
+def test_streams_cover_every_format_variant(wanted: Callable[[bytes, list[ServerSentEvent]], Any]) -> None:
+    assert wanted(*drawn(strategies.event_streams(), lambda stream: wanted(*stream)))
 
 
 @given(st.binary(), st.data())
@@ -246,11 +244,17 @@ def test_any_document_can_be_mutated(document: Any, breaking: bool, data: st.Dat
 # Faults ###############################################################################################################
 
 
-def test_faults_are_of_every_kind_and_finite() -> None:
-    given_faults = examples(strategies.faults(), 500)
-    assert {type(fault) for fault in given_faults} == set(faults.Fault.__subclasses__())
-    assert all(fault.times is not None for fault in given_faults)
-    assert len({fault.on for fault in given_faults}) == len(OPERATIONS) + 1
+@pytest.mark.parametrize("kind", faults.Fault.__subclasses__())
+def test_faults_are_of_every_kind_and_finite(kind: type[faults.Fault]) -> None:
+    assert drawn(strategies.faults(), lambda fault: isinstance(fault, kind)).times is not None
+
+
+@pytest.mark.parametrize("on", [None, *OPERATIONS])
+def test_faults_are_for_every_operation_and_for_all(on: type[Operation[Any]] | None) -> None:
+    assert drawn(strategies.faults(), lambda fault: fault.on is on).on is on
+
+
+def test_plainest_fault_is_a_refused_connection() -> None:
     assert smallest(strategies.faults(), lambda _: True) == faults.Refuse()
 
 
