@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # typing's own would cost the import of typing
 if TYPE_CHECKING:
     from . import operations
     from ._asyncio.attempts import Attempt
+    from ._asyncio.batches import RunMany, RunResult
     from ._asyncio.exchanges import Exchange
     from ._asyncio.options import Timeouts
     from ._converter import to_dict, to_json
@@ -124,6 +125,8 @@ __all__ = [
     "RetryPolicy",
     "RunError",
     "RunFailedError",
+    "RunMany",
+    "RunResult",
     "RunTimeoutError",
     "RunUnknownError",
     "ScheduleCancelResponse",
@@ -197,6 +200,8 @@ _HOMES = {
     "RetryPolicy": "retry",
     "RunError": "errors",
     "RunFailedError": "errors",
+    "RunMany": "_asyncio.batches",
+    "RunResult": "_asyncio.batches",
     "RunTimeoutError": "errors",
     "RunUnknownError": "errors",
     "ScheduleCancelResponse": "models.schedules",

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from ..errors import (
+    APIConnectionError,
     APIResponseValidationError,
     APIStatusError,
     ConfigurationError,
@@ -28,13 +29,25 @@ from .starting import is_template
 from .task_runs import NO_TASK, TaskRun, make_task_id
 from .worker_runs import WorkerRun
 
-__all__ = ["Job", "run", "run_task", "run_worker", "wait_for_task", "wait_for_worker"]
+__all__ = [
+    "Job",
+    "decode_output",
+    "find_run",
+    "is_older",
+    "make_template",
+    "run",
+    "run_task",
+    "run_worker",
+    "wait_for_task",
+    "wait_for_worker",
+]
 
 #: Statuses of a path that a service does not have, and of one that it has, for a request without an input.
 _ABSENT = (404, 405)
 _KNOWN = (400, 422)
 #: Seconds to retrieve the worker of an outcome whose response was lost: only for its files and costs.
 _EXTRA_TIME = 10.0
+_INTERRUPTED = "the program ended before the response"
 _TOO_OLD = "this service is of the older generation, without files, output_schema, task_id and new_task_id"
 
 
@@ -143,7 +156,7 @@ async def run(settings: Settings, job: Job) -> Outcome[Any]:
                 try:
                     state = await _perform(settings, task_run, job)
                 except APIStatusError as error:
-                    if error.status_code not in _ABSENT or not await _is_older(settings):
+                    if error.status_code not in _ABSENT or not await is_older(settings):
                         raise
                     older = True
             if older:
@@ -163,6 +176,38 @@ async def run(settings: Settings, job: Job) -> Outcome[Any]:
     return await _finish(settings, task_run, state, job, extra_time)
 
 
+async def find_run(
+    settings: Settings,
+    *,
+    worker_id: str | None,
+    task_id: str | None,
+    grace: float,
+    on_update: UpdateFunction | None = None,
+) -> Outcome[Any]:
+    """Wait for a run that another process has started, or may have.
+
+    Args:
+        settings: The settings of the session.
+        worker_id: The id of the worker, if it is known.
+        task_id: The id of the task; None for a run on a service of the older generation.
+        grace: Seconds for which the service may not know the task.
+        on_update: Called with each new state.
+
+    Raises:
+        RunFailedError: The run ended in failure.
+        RunUnknownError: The service does not know the task, or there is no id to ask for.
+        APIError: The service does not know the worker, or refuses the question.
+    """
+    if task_id is not None:
+        task_run = TaskRun(settings, task_id, worker_id, on_update)
+        outcome = task_run.outcome(await task_run.settle(APIConnectionError(_INTERRUPTED), grace))
+        worker = await _final_worker(settings, outcome, _EXTRA_TIME)
+        return outcome if worker is None else task_run.outcome(task_run.result(), worker)
+    if worker_id is None:
+        raise RunUnknownError(f"the run may have been started: {_INTERRUPTED}")
+    return worker_outcome(await WorkerRun(settings, worker_id, on_update).wait())
+
+
 def _task_run(settings: Settings, job: Job) -> TaskRun:
     return TaskRun(settings, str(job.operation.task_id), job.worker_id, job.on_update)
 
@@ -176,7 +221,7 @@ async def _perform(settings: Settings, task_run: TaskRun, job: Job) -> TaskWithT
     if job.task_id is not None:
         await task_run.continue_from_here()
     elif job.output_schema is not None and job.worker_id is None:
-        worker_id = await _make_template(settings, make_schema(job.output_schema))
+        worker_id = await make_template(settings, make_schema(job.output_schema))
         operation = attrs.evolve(operation, worker_id=worker_id)  # type: ignore[misc]
     return await task_run.post(operation)
 
@@ -188,13 +233,25 @@ async def _finish(
     worker = None
     if state is not None and task_run.worker is None:
         worker = await _final_worker(settings, task_run.outcome(state), extra_time)
-    outcome = task_run.outcome(state, worker)
-    if job.output_schema is None:
+    return decode_output(task_run.outcome(state, worker), job.output_schema)
+
+
+def decode_output(outcome: Outcome[Any], output_schema: Any) -> Outcome[Any]:
+    """Return an outcome with its structured output decoded.
+
+    Args:
+        outcome: The outcome, with the structured output as JSON.
+        output_schema: The class or the JSON Schema; None for none.
+
+    Raises:
+        APIResponseValidationError: It does not fit.
+    """
+    if output_schema is None:
         return outcome
     try:
         if outcome.structured_output is None:
             raise APIResponseValidationError("$.structured_output is null", path="$.structured_output")
-        output = decode(outcome.structured_output, job.output_schema, path="$.structured_output")
+        output = decode(outcome.structured_output, output_schema, path="$.structured_output")
     except Exception as error:
         raise _mismatch(error, outcome) from error
     return attrs.evolve(outcome, structured_output=output)
@@ -224,13 +281,13 @@ async def _perform_on_older(worker_run: WorkerRun, job: Job) -> Worker:
         raise RunUnknownError(f"the run may go on: {error}", **worker_run.ids()) from error
 
 
-async def _make_template(settings: Settings, output_schema: dict[str, Any]) -> str:
+async def make_template(settings: Settings, output_schema: dict[str, Any]) -> str:
     """Return the id of a new private template with an output schema, which tasks themselves do not have.
 
     Raises:
         ConfigurationError: The service is of the older generation.
     """
-    if await _is_older(settings):
+    if await is_older(settings):
         raise ConfigurationError(_TOO_OLD)
     template = CreateWorkerTemplate(visibility="private", output_schema=output_schema)
     return (await send(settings.without_additions(), template)).id
@@ -249,7 +306,7 @@ async def _final_worker(settings: Settings, outcome: Outcome[Any], extra_time: f
     return worker if same and not worker.running else None
 
 
-async def _is_older(settings: Settings) -> bool:
+async def is_older(settings: Settings) -> bool:
     """Return True if the service has no tasks: it does not know the path, also without an input that it could run.
 
     Raises:

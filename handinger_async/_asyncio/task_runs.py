@@ -207,15 +207,20 @@ class TaskRun:
             pass
         return self.result()
 
-    async def settle(self) -> TaskWithTurns:
+    async def settle(self, doubt: Exception | None = None, grace: float = SETTLING) -> TaskWithTurns:
         """Look for a run that may have been started, and wait until it is over.
+
+        Args:
+            doubt: The failure of the request that should have started it; None for that of `post`.
+            grace: Seconds for which the service may not know the run.
 
         Raises:
             RunFailedError: The run ended in failure.
             RunUnknownError: The service does not know the task, or does not say.
         """
+        self._doubt = doubt or self._doubt
         try:
-            state = await self._wait(SETTLING)
+            state = await self._wait(grace)
         except ConfigurationError as error:  # the session was closed
             raise RunUnknownError(f"the run may go on: {error}", **self.ids()) from error
         if state is None:

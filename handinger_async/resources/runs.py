@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any, TypeVar, overload
+import os
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeAlias, TypeVar, overload
 
+from .._asyncio.batches import RunMany
 from .._asyncio.calls import Settings
 from .._asyncio.polling import StartFunction, UpdateFunction
 from .._asyncio.runs import Job, run
@@ -16,6 +18,9 @@ from ._resource import coroutine_function
 __all__ = ["Runs"]
 
 T = TypeVar("T")
+
+#: An input of a batch: an instruction, or arguments of `Runs.run`.
+BatchInput: TypeAlias = "str | Mapping[str, Any]"
 
 
 class Runs:
@@ -130,3 +135,117 @@ class Runs:
             output_schema=output_schema,
         )
         return run(self._settings, job)
+
+    @overload
+    def run_many(
+        self,
+        inputs: Iterable[BatchInput] | AsyncIterable[BatchInput],
+        *,
+        concurrency: int = 10,
+        worker_id: str | None = None,
+        budget: Budget | None = None,
+        output_schema: type[T],
+        deadline: float | None = None,
+        on_update: Callable[[int, Any], object] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        repeat_unknown: bool = False,
+        progress: bool = False,
+    ) -> RunMany[T]: ...
+
+    @overload
+    def run_many(
+        self,
+        inputs: Iterable[BatchInput] | AsyncIterable[BatchInput],
+        *,
+        concurrency: int = 10,
+        worker_id: str | None = None,
+        budget: Budget | None = None,
+        output_schema: Mapping[str, Any],
+        deadline: float | None = None,
+        on_update: Callable[[int, Any], object] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        repeat_unknown: bool = False,
+        progress: bool = False,
+    ) -> RunMany[dict[str, Any]]: ...
+
+    @overload
+    def run_many(
+        self,
+        inputs: Iterable[BatchInput] | AsyncIterable[BatchInput],
+        *,
+        concurrency: int = 10,
+        worker_id: str | None = None,
+        budget: Budget | None = None,
+        output_schema: None = None,
+        deadline: float | None = None,
+        on_update: Callable[[int, Any], object] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        repeat_unknown: bool = False,
+        progress: bool = False,
+    ) -> RunMany[None]: ...
+
+    def run_many(
+        self,
+        inputs: Iterable[BatchInput] | AsyncIterable[BatchInput],
+        *,
+        concurrency: int = 10,
+        worker_id: str | None = None,
+        budget: Budget | None = None,
+        output_schema: type[Any] | Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+        on_update: Callable[[int, Any], object] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        repeat_unknown: bool = False,
+        progress: bool = False,
+    ) -> RunMany[Any]:
+        """Run many instructions, a number of them at a time, and iterate over their results as they complete.
+
+        ::
+
+            async with session.run_many(inputs, journal="batch.sqlite") as results:
+                async for result in results:
+                    print(result.index, result.outcome or result.error)
+
+        Each input is run as by `run`. A failure is a result like others. When the service refuses a run with status
+        429, all of them wait, and fewer are started at a time. Inputs are taken when they can be started.
+
+        With a journal, the batch can be started again after its process has ended, at any moment and in any way, with
+        the same inputs: results that are there are returned again, runs that were started are waited for, and none is
+        started twice. If it cannot be known whether a run was started, its result is a `RunUnknownError`.
+
+        Args:
+            inputs: The instructions, or mappings with ``input`` and any of ``worker_id``, ``budget`` and ``files``: an
+                iterable, which must not block, or an async iterable. What it raises is raised after the results of the
+                inputs before.
+            concurrency: The number of runs at a time.
+            worker_id: The id of the worker; None for a new one for each input.
+            budget: The cost limit of each run; None for the service's default.
+            output_schema: The class, or the JSON Schema, of the structured output. Without ``worker_id``, one private
+                template with it is made for all runs.
+            deadline: Seconds after which to stop waiting for all runs, which go on. Those that have not ended have a
+                `RunTimeoutError` as their result; if inputs are left, one is raised at the end.
+            on_update: Called with the index of an input and each new state of its run, a `TaskWithTurns` or a `Worker`.
+                What it raises is logged.
+            journal: The path of the journal, an SQLite file; it is made if it is missing. One batch at a time uses it.
+            repeat_unknown: Run an input again if it cannot be known whether it was run. It may be run twice then.
+            progress: Show the progress on standard error: a bar in a terminal if rich is installed, else lines.
+
+        Returns:
+            The results: an async context manager and iterator.
+
+        Raises:
+            ConfigurationError: An argument is malformed; or, at the beginning of ``async with``, the journal is in use
+                or of another batch.
+        """
+        return RunMany(
+            self._settings,
+            inputs,
+            concurrency=concurrency,
+            defaults={"worker_id": worker_id, "budget": budget},
+            output_schema=output_schema,
+            deadline=deadline,
+            on_update=on_update,
+            journal=journal,
+            repeat_unknown=repeat_unknown,
+            progress=progress,
+        )

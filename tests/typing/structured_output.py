@@ -1,12 +1,12 @@
 """Structured output and webhooks, as type checkers see them; see ``usage``."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Any, TypedDict, assert_type
 
 import attrs
 import pydantic
 
-from handinger_async import Task
+from handinger_async import Outcome, RunMany, RunResult, Session, Task
 from handinger_async.schema import decode, make_schema
 from handinger_async.webhooks import WebhookDelivery, receive
 
@@ -41,3 +41,14 @@ def deliveries(mapping: Mapping[str, str], pairs: list[tuple[bytes, bytes]], bod
     assert_type(delivery.task, Task | None)
     receive(pairs, memoryview(body), token={"whk_1", "whk_2"})
     receive(pairs, body)  # type: ignore[call-arg]
+
+
+async def batches(session: Session, inputs: AsyncIterable[str], schema: Mapping[str, Any]) -> None:
+    async with session.run_many(["a", {"input": "b", "budget": "low"}], journal="j", progress=True) as results:
+        async for result in results:
+            assert_type(result, RunResult[None])
+            assert_type(result.outcome, Outcome[None] | None)
+            assert_type(result.error, Exception | None)
+    assert_type(session.run_many(inputs, output_schema=Tent), RunMany[Tent])
+    assert_type(session.run_many(inputs, output_schema=schema), RunMany[dict[str, Any]])
+    session.run_many([5])  # type: ignore[list-item]

@@ -1,0 +1,271 @@
+"""The runs of a batch: each input is run once, also if the program ends in between and is started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from ..errors import (
+    APIConnectionError,
+    APIError,
+    ConfigurationError,
+    RateLimitError,
+    RunError,
+    RunFailedError,
+    RunTimeoutError,
+    RunUnknownError,
+)
+from ..http import Request, Response
+from ..models.outcomes import Outcome
+from ..retry import RetryPolicy
+from ..schema import make_schema
+from .calls import Settings
+from .gates import Gate
+from .polling import UpdateFunction
+from .records import Records
+from .runs import Job, decode_output, find_run, is_older, make_template, run
+from .task_runs import SETTLING
+
+if TYPE_CHECKING:
+    from .journal import Row
+
+__all__ = ["BatchRuns", "Entry"]
+
+R = TypeVar("R")
+
+#: How often a run that is refused with status 429 is requested again.
+_PATIENCE = 20
+#: A request as those that start runs, for the retry policy.
+_POST = Request("POST", "/api/tasks", {}, b"")
+
+
+@attrs.define(eq=False)
+class Entry:
+    """An input of a batch.
+
+    Args:
+        index: Its number, from 0.
+        input: The input, as it was given.
+        arguments: The arguments of its run.
+        digest: Its fingerprint; ``""`` without a journal.
+        row: What the journal knows of it.
+
+    Attributes:
+        ids: The ids of its worker and task, as far as they are known.
+        started: True once a service of the older generation has started its run.
+    """
+
+    index: int
+    input: Any
+    arguments: Mapping[str, Any]
+    digest: str = ""
+    row: Row | None = None
+    ids: dict[str, str | None] = attrs.field(factory=lambda: {"worker_id": None, "task_id": None}, init=False)
+    started: bool = attrs.field(default=False, init=False)
+
+    def expired(self, deadline: float) -> RunTimeoutError:
+        """Return the error for the end of the time."""
+        return RunTimeoutError(f"the run had not ended after {deadline:g} s", **self.ids)
+
+
+@attrs.frozen
+class _GatePolicy(RetryPolicy):
+    """A retry policy that leaves requests that are refused with 429 to the gate of the batch."""
+
+    policy: RetryPolicy = attrs.field(kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Check nothing: the numbers are those of the policy."""
+
+    @classmethod
+    def wrap(cls, policy: RetryPolicy) -> _GatePolicy:
+        """Return a policy that decides as another one about everything else."""
+        return cls(policy=policy, **{name: getattr(policy, name) for name in attrs.fields_dict(RetryPolicy)})
+
+    def delay(self, request: Request, outcome: Response | APIConnectionError, **options: Any) -> float | None:
+        """Decide as the policy does, except about a POST that is refused with 429."""
+        if isinstance(outcome, Response) and outcome.status == 429 and request.method == "POST":
+            return None
+        return self.policy.delay(request, outcome, **options)
+
+    def backoff(self, attempt: int, **options: Any) -> float:
+        """Return the backoff of the policy."""
+        return self.policy.backoff(attempt, **options)
+
+
+class BatchRuns:
+    """Performs the runs of a batch.
+
+    Args:
+        settings: The settings of the session.
+        records: The journal.
+        concurrency: The number of runs at a time.
+        defaults: The arguments of all runs.
+        output_schema: The output schema of all runs.
+        on_update: Called with the number of an input and each new state of its run.
+        repeat_unknown: Run inputs again whose runs may have been started, but are unknown to the service.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        records: Records,
+        *,
+        concurrency: int,
+        defaults: Mapping[str, Any],
+        output_schema: Any,
+        on_update: Callable[[int, Any], object] | None,
+        repeat_unknown: bool,
+    ) -> None:
+        self._policy = settings.options.retry
+        options = attrs.evolve(settings.options, retry=_GatePolicy.wrap(self._policy))
+        self._settings: Settings = attrs.evolve(settings, options=options)
+        self._records = records
+        self._gate = Gate(settings.pool, concurrency)
+        self._defaults = defaults
+        self._output_schema = output_schema
+        self._on_update = on_update
+        self._repeat_unknown = repeat_unknown
+        self._template: str | None = None
+        self._making_template = asyncio.Lock()
+
+    async def check(self) -> None:
+        """Check that the batch is the one of the journal.
+
+        Raises:
+            ConfigurationError: The template of the journal has another output schema.
+        """
+        if self._output_schema is None or self._defaults["worker_id"] is not None:
+            schema = "{}"
+        else:
+            schema = json.dumps(make_schema(self._output_schema), sort_keys=True)
+        if await self._records.call("settle", "schema", schema) not in (schema, None):
+            raise ConfigurationError("the journal is of a batch with another output_schema")
+
+    async def run(self, entry: Entry) -> Outcome[Any]:
+        """Perform the run of an input, or wait for the one that was started before.
+
+        Raises:
+            HandingerError: It has no outcome.
+            OSError: A file cannot be read, or the journal cannot be written.
+        """
+        row = entry.row
+        if row is not None and row.result is not None:
+            from .journal import load_result
+
+            return decode_output(load_result(row.result), self._output_schema)
+        try:
+            outcome = await self._run(entry)
+        except RunFailedError as error:
+            with suppress(OSError):  # which the batch reports: the failure is known nevertheless
+                await self._records.call("finish", entry.index, error)
+            raise
+        with suppress(OSError):
+            await self._records.call("finish", entry.index, outcome)
+        return decode_output(outcome, self._output_schema)
+
+    async def _run(self, entry: Entry) -> Outcome[Any]:
+        try:
+            if entry.row is not None and entry.row.posted:
+                return await self._find(entry, entry.row)
+            return await self._start(entry)
+        except RunUnknownError:
+            if not self._repeat_unknown or self._settings.pool.closed:
+                raise
+        return await self._start(entry, again=True)
+
+    async def _find(self, entry: Entry, row: Row) -> Outcome[Any]:
+        """Wait for a run that was started before, or may have been."""
+        entry.ids = {"worker_id": row.worker_id, "task_id": row.task_id}
+        now = time.time()  # the clock that a later process shares
+        sought = await self._records.call("seek", entry.index, now)
+        return await find_run(
+            self._settings,
+            **entry.ids,
+            grace=min(max(0.0, SETTLING - (now - sought)), SETTLING),
+            on_update=self._updates(entry),
+        )
+
+    async def _start(self, entry: Entry, *, again: bool = False) -> Outcome[Any]:
+        """Request a run when the gate admits it, again if the service refuses it with 429.
+
+        Args:
+            entry: The input.
+            again: The run may have been requested before.
+        """
+        for refusals in count(1):
+            async with self._gate.admit() as admission:
+                try:
+                    outcome = await self._post(entry, again=again)
+                except RateLimitError as error:
+                    delay = self._delay(error, admission)
+                    if delay is None or refusals > _PATIENCE or entry.started:
+                        raise
+                else:
+                    self._gate.succeed()
+                    return outcome
+        raise AssertionError("not reached")
+
+    def _delay(self, error: RateLimitError, admission: int) -> float | None:
+        """Close the gate after a refusal; return None if the policy does not permit another request."""
+        delay = self._policy.delay(_POST, error.response, attempt=1)
+        self._gate.refuse(admission, self._policy, error.retry_after if delay is not None else 0.0)
+        return delay
+
+    async def _post(self, entry: Entry, *, again: bool) -> Outcome[Any]:
+        job = await self._job(entry, again=again)
+        task_id = None if self._settings.generation.older else job.operation.task_id
+        entry.ids = {"worker_id": job.worker_id, "task_id": task_id}
+        try:
+            await self._records.call("post", entry.index, entry.digest, task_id, job.worker_id)
+        except asyncio.CancelledError:  # before anything was sent
+            if not again:
+                self._records.submit("refuse", entry.index)
+            raise
+        try:
+            return await run(self._settings, job)
+        except RunError:
+            raise
+        except (APIError, OSError, ConfigurationError):  # the run was not started, unless it was before
+            if not again and not entry.started and not self._settings.pool.closed:
+                with suppress(OSError):
+                    await self._records.call("refuse", entry.index)
+            raise
+
+    async def _job(self, entry: Entry, *, again: bool) -> Job:
+        """Return the arguments of a run."""
+        arguments = {**self._defaults, **entry.arguments}
+        if again and entry.ids["task_id"] is not None and not await is_older(self._settings):
+            arguments["new_task_id"] = entry.ids["task_id"]  # if it turns up after all, it is waited for
+        if arguments.get("worker_id") is None and self._output_schema is not None:
+            arguments["worker_id"] = await self._find_template()
+        return Job(**arguments, on_start=partial(self._note_start, entry), on_update=self._updates(entry))
+
+    async def _find_template(self) -> str:
+        """Return the worker with the output schema of the batch; make it if there is none."""
+        async with self._making_template:
+            if self._template is None:
+                self._template = await self._records.call("settle", "template")
+            if self._template is None:
+                made = await make_template(self._settings, make_schema(self._output_schema))
+                self._template = await self._records.call("settle", "template", made) or made
+        return self._template
+
+    async def _note_start(self, entry: Entry, worker_id: str | None, task_id: str | None) -> None:
+        """Take note of the worker that a service of the older generation has started."""
+        if task_id is None:
+            entry.started = True
+            entry.ids = {"worker_id": worker_id, "task_id": None}
+            with suppress(OSError):
+                await self._records.call("start", entry.index, worker_id)
+
+    def _updates(self, entry: Entry) -> UpdateFunction | None:
+        return None if self._on_update is None else partial(self._on_update, entry.index)

@@ -1,0 +1,63 @@
+"""The progress of a batch on standard error: lines, or a bar of rich in a terminal."""
+
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from handinger_async._asyncio import progress
+from handinger_async.operations import CreateTask
+from handinger_async.testing import FakeHandinger
+from handinger_async.testing.faults import Status
+from handinger_async.testing.virtual_time import run as run_in_virtual_time
+
+from .test_batches import collect, names
+
+
+async def batch(inputs: Any) -> None:
+    async with FakeHandinger().session(Status(400, on=CreateTask, times=2)) as session:
+        await collect(session.run_many(inputs, progress=True))
+
+
+async def one_by_one(number: int) -> AsyncIterator[str]:
+    for name in names(number):
+        yield name
+
+
+def test_lines_are_written_to_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    run_in_virtual_time(batch(names(20)))
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors == "20 of 20 runs done, 2 failed\n"
+
+
+def test_lines_come_at_intervals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_INTERVAL", 0.0)
+    run_in_virtual_time(batch(one_by_one(3)))
+    assert capsys.readouterr().err == "1 runs done, 1 failed\n2 runs done, 2 failed\n3 runs done, 2 failed\n"
+
+
+@pytest.mark.parametrize("inputs", [20, None])
+def test_bar_is_shown_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, inputs: int | None
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    run_in_virtual_time(batch(names(20) if inputs else one_by_one(20)))
+    errors = capsys.readouterr().err
+    assert "20/20" in errors if inputs else "20/?" in errors
+    assert "2 failed" in errors
+
+
+def test_lines_are_written_without_rich(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    run_in_virtual_time(batch(names(3)))
+    assert capsys.readouterr().err == "3 of 3 runs done, 2 failed\n"
+
+
+def test_batch_goes_on_without_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    run_in_virtual_time(batch(names(3)))
