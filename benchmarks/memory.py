@@ -1,4 +1,4 @@
-"""Memory of a list of schedules, of a process after a thousand requests, of a long stream and of a large upload.
+"""Memory of a list of schedules, of a process after a thousand requests, of a long stream, a large upload and a batch.
 
 Each number is measured and printed by a process of its own.
 """
@@ -17,6 +17,7 @@ from ._server import served
 
 KEPT, RESIDENT, STREAM = "kept by a list of 1000", "resident after 1000 requests", "growth over a million events"
 UPLOAD = "growth over an upload of 1 GiB"
+BATCH, JOURNAL = "growth over a batch of 100,000", "growth over a batch of 100,000 with a journal"
 
 #: Programs that run after the client is made; each prints a number of bytes.
 PROGRAMS = {
@@ -50,9 +51,16 @@ PROGRAMS = {
         await client.upload(file.name)
     print(max(0, resident("VmHWM") - before))
 """,
+    BATCH: "    print(await batch(None))",
+    JOURNAL: """
+    import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        print(await batch(folder + "/batch.sqlite"))
+""",
 }
 #: The programs that only our clients can run, and one round of which is enough.
-OURS_ALONE = {STREAM, UPLOAD}
+OURS_ALONE = {STREAM, UPLOAD, BATCH, JOURNAL}
+MANY = 100_000
 MAIN = """
 import asyncio, sys
 from benchmarks._clients import make
@@ -60,6 +68,27 @@ MILLION = {million}
 def resident(what="VmRSS"):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(what))
+async def batch(journal):
+    # From its first hundredth on. The service is in memory, and keeps nothing.
+    from handinger_async import Session, to_json
+    from handinger_async.http import Response
+    from handinger_async.testing import FakeHandinger
+    from handinger_async.transports.memory import MemoryTransport
+    async with FakeHandinger(api="today").session() as session:
+        run = await session.run("x")
+    responses = {{
+        method: Response(200, {{"Content-Type": "application/json"}}, to_json(value).encode())
+        for method, value in (("POST", run.worker), ("GET", run.task))
+    }}
+    transport = MemoryTransport(lambda request: responses[request.method])
+    async with Session(api_key="key", transport=transport) as session:
+        inputs = (f"input {{number}}" for number in range({many}))
+        async with session.run_many(inputs, journal=journal, concurrency=100) as results:
+            async for result in results:
+                assert result.outcome, result.error
+                if result.index == {many} // 100:
+                    before = resident()
+        return max(0, resident() - before)
 async def main():
     client = make(sys.argv[1], sys.argv[2])
 {program}
@@ -70,7 +99,7 @@ asyncio.run(main())
 
 def measure(name: str, label: str, base_url: str) -> int:
     """Run one process and return the number of bytes that it prints."""
-    program = MAIN.format(million=documents.MILLION, program=PROGRAMS[label])
+    program = MAIN.format(million=documents.MILLION, many=MANY, program=PROGRAMS[label])
     done = subprocess.run(
         [sys.executable, "-c", program, name, base_url],
         check=True,
@@ -119,6 +148,8 @@ def run(rounds: int) -> dict[str, object]:
         (f"{RESIDENT}: over {base}", resident[ours] / resident[base], "<=", 1.08),
         (f"{STREAM}: MB", medians[STREAM][ours] / 1e6, "<=", 1),
         (f"{UPLOAD}: MB", medians[UPLOAD][ours] / 1e6, "<=", 8),
+        (f"{BATCH}: MB", medians[BATCH][ours] / 1e6, "<=", 8),
+        (f"{JOURNAL}: MB", medians[JOURNAL][ours] / 1e6, "<=", 8),
     ]
     print_goals(goals)
     return {"bytes": medians}
