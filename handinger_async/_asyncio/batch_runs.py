@@ -252,11 +252,11 @@ class BatchRuns:
     async def _find_template(self) -> str:
         """Return the worker with the output schema of the batch; make it if there is none."""
         async with self._making_template:
-            if self._template is None:
-                self._template = await self._records.call("settle", "template")
-            if self._template is None:
+            template = self._template or await self._records.call("settle", "template")
+            if template is None:
                 made = await make_template(self._settings, make_schema(self._output_schema))
-                self._template = await self._records.call("settle", "template", made) or made
+                template = await self._records.call("settle", "template", made) or made
+            self._template = str(template)
         return self._template
 
     async def _note_start(self, entry: Entry, worker_id: str | None, task_id: str | None) -> None:

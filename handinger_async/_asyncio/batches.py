@@ -225,8 +225,9 @@ class RunMany(Generic[T]):
             RunTimeoutError: There is one, but the time is over.
         """
         if isinstance(self._inputs, AsyncIterator):
+            scope = asyncio.timeout_at(self._ends)
             try:
-                async with asyncio.timeout_at(self._ends) as scope:
+                async with scope:
                     given = await anext(self._inputs, _END)
             except TimeoutError:
                 if not scope.expired():
