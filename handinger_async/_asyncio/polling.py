@@ -135,16 +135,20 @@ class Poll(Generic[S]):
         """Begin again with short intervals."""
         self._interval = _FIRST_INTERVAL
 
-    async def pause(self, *interrupts: asyncio.Future[Any], longest: float = _MAX_INTERVAL) -> None:
+    async def pause(
+        self, *interrupts: asyncio.Future[Any], shortest: float = _FIRST_INTERVAL, longest: float = _MAX_INTERVAL
+    ) -> None:
         """Wait until it is time for the next request: a growing interval, or longer if the service asks for that.
 
         Args:
             interrupts: Tasks and futures; the end of one of them ends the pause.
-            longest: The interval at which growth ends, in seconds.
+            shortest: The interval at which growth begins, in seconds.
+            longest: The interval at which it ends.
 
         Raises:
             ConfigurationError: The session is closed.
         """
+        self._interval = max(self._interval, shortest)
         delay = self._interval * (1 - 0.2 * random())  # noqa: S311 - spreads the requests of many runs
         self._interval = min(self._interval * _GROWTH, longest)
         failure = self.failure.error

@@ -19,9 +19,10 @@ from .starting import DoubtfulError, send_once
 
 __all__ = ["WorkerRun"]
 
-#: Seconds between two requests while a stream tells what is new: at least, for a caller who wants every change, and at
-#: most, since a stream may be silent though its connection is lost.
+#: Seconds between two requests for a caller who wants every change, at least, while the stream tells of changes.
 _MIN_INTERVAL = 1.0
+#: Seconds between two requests while the stream tells nothing, at first and at most: its connection may be lost.
+_FIRST_INTERVAL = 5.0
 _MAX_INTERVAL = 60.0
 
 
@@ -121,11 +122,11 @@ class WorkerRun:
     async def _pause(self, listener: asyncio.Task[None]) -> None:
         """Wait for the end of the stream, for an event if the caller wants every change, or for the next request."""
         if not self._watched:
-            await self._poll.pause(listener, longest=_MAX_INTERVAL)
+            await self._poll.pause(listener, shortest=_FIRST_INTERVAL, longest=_MAX_INTERVAL)
             return
         loop = asyncio.get_running_loop()
         self._news, earliest = loop.create_future(), loop.time() + _MIN_INTERVAL
-        await self._poll.pause(listener, self._news, longest=_MAX_INTERVAL)
+        await self._poll.pause(listener, self._news, shortest=_FIRST_INTERVAL, longest=_MAX_INTERVAL)
         if not listener.done():
             await asyncio.wait((listener,), timeout=max(0.0, earliest - loop.time()))
 
