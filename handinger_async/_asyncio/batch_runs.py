@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -29,9 +30,9 @@ from ..retry import RetryPolicy
 from ..schema import make_schema
 from .calls import Settings
 from .gates import Gate
-from .polling import UpdateFunction
+from .polling import UpdateFunction, run_deadline
 from .records import Records
-from .runs import Job, decode_output, find_run, is_older, make_template, run
+from .runs import INTERRUPTED, Job, decode_output, find_run, is_older, make_template, run
 from .task_runs import SETTLING
 
 if TYPE_CHECKING:
@@ -57,10 +58,12 @@ class Entry:
         arguments: The arguments of its run.
         digest: Its fingerprint; ``""`` without a journal.
         row: What the journal knows of it.
+        error: The reason why it cannot be run.
 
     Attributes:
         ids: The ids of its worker and task, as far as they are known.
         started: True once a service of the older generation has started its run.
+        limit: The time limit of the batch, while the run itself keeps none.
     """
 
     index: int
@@ -68,8 +71,10 @@ class Entry:
     arguments: Mapping[str, Any]
     digest: str = ""
     row: Row | None = None
+    error: ConfigurationError | None = None
     ids: dict[str, str | None] = attrs.field(factory=lambda: {"worker_id": None, "task_id": None}, init=False)
     started: bool = attrs.field(default=False, init=False)
+    limit: asyncio.Timeout | None = attrs.field(default=None, init=False)
 
     def expired(self, deadline: float) -> RunTimeoutError:
         """Return the error for the end of the time."""
@@ -135,7 +140,8 @@ class BatchRuns:
         self._on_update = on_update
         self._repeat_unknown = repeat_unknown
         self._template: str | None = None
-        self._making_template = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._workers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def check(self) -> None:
         """Check that the batch is the one of the journal.
@@ -147,7 +153,7 @@ class BatchRuns:
             schema = "{}"
         else:
             schema = json.dumps(make_schema(self._output_schema), sort_keys=True)
-        if await self._records.call("settle", "schema", schema) not in (schema, None):
+        if await self._records.call("fact", "schema", schema) not in (schema, None):
             raise ConfigurationError("the journal is of a batch with another output_schema")
 
     async def run(self, entry: Entry) -> Outcome[Any]:
@@ -157,6 +163,8 @@ class BatchRuns:
             HandingerError: It has no outcome.
             OSError: A file cannot be read, or the journal cannot be written.
         """
+        if entry.error is not None:
+            raise entry.error
         row = entry.row
         if row is not None and row.result is not None:
             from .journal import load_result
@@ -178,21 +186,44 @@ class BatchRuns:
                 return await self._find(entry, entry.row)
             return await self._start(entry)
         except RunUnknownError:
-            if not self._repeat_unknown or self._settings.pool.closed:
+            started = entry.started or (entry.row is not None and entry.row.started)
+            if started or not self._repeat_unknown or self._settings.pool.closed:
                 raise
         return await self._start(entry, again=True)
 
     async def _find(self, entry: Entry, row: Row) -> Outcome[Any]:
         """Wait for a run that was started before, or may have been."""
         entry.ids = {"worker_id": row.worker_id, "task_id": row.task_id}
+        if row.task_id is None and (not row.started or self._worker_of(entry) is not None):
+            # Of the older generation. The state of a worker that was continued may be that of another run.
+            raise RunUnknownError(f"the run may have been started: {INTERRUPTED}", **entry.ids)
         now = time.time()  # the clock that a later process shares
-        sought = await self._records.call("seek", entry.index, now)
-        return await find_run(
-            self._settings,
-            **entry.ids,
-            grace=min(max(0.0, SETTLING - (now - sought)), SETTLING),
-            on_update=self._updates(entry),
-        )
+        sought = await self._records.call("sought", entry.index, now)
+        async with run_deadline(self._settings, None, lambda: entry):
+            return await find_run(
+                self._settings,
+                **entry.ids,
+                grace=min(max(0.0, SETTLING - (now - sought)), SETTLING),
+                on_update=self._updates(entry),
+            )
+
+    def _worker_of(self, entry: Entry) -> str | None:
+        """Return the worker that the caller has chosen."""
+        return entry.arguments.get("worker_id", self._defaults["worker_id"])  # type: ignore[no-any-return]
+
+    @asynccontextmanager
+    async def _alone(self, entry: Entry) -> AsyncIterator[None]:
+        """Let a worker of the older generation perform one run at a time: its state does not tell whose it is."""
+        worker_id = self._worker_of(entry)
+        if isinstance(worker_id, str) and await self._is_older():
+            async with self._workers.setdefault(worker_id, asyncio.Lock()):
+                yield
+        else:
+            yield
+
+    async def _is_older(self) -> bool:
+        async with self._asking:  # once
+            return await is_older(self._settings)
 
     async def _start(self, entry: Entry, *, again: bool = False) -> Outcome[Any]:
         """Request a run when the gate admits it, again if the service refuses it with 429.
@@ -202,7 +233,7 @@ class BatchRuns:
             again: The run may have been requested before.
         """
         for refusals in count(1):
-            async with self._gate.admit() as admission:
+            async with self._alone(entry), self._gate.admit() as admission:
                 try:
                     outcome = await self._post(entry, again=again)
                 except RateLimitError as error:
@@ -217,7 +248,10 @@ class BatchRuns:
     def _delay(self, error: RateLimitError, admission: int) -> float | None:
         """Close the gate after a refusal; return None if the policy does not permit another request."""
         delay = self._policy.delay(_POST, error.response, attempt=1)
-        self._gate.refuse(admission, self._policy, error.retry_after if delay is not None else 0.0)
+        asked = error.retry_after
+        if delay is None:  # longer than the policy permits, or it permits none: the others wait nevertheless
+            asked = min(asked or 0.0, self._policy.max_retry_after)
+        self._gate.refuse(admission, self._policy, asked)
         return delay
 
     async def _post(self, entry: Entry, *, again: bool) -> Outcome[Any]:
@@ -231,7 +265,8 @@ class BatchRuns:
                 self._records.submit("refuse", entry.index)
             raise
         try:
-            return await run(self._settings, job)
+            with self._unlimited(entry):
+                return await run(self._settings, job)
         except RunError:
             raise
         except (APIError, OSError, ConfigurationError):  # the run was not started, unless it was before
@@ -240,22 +275,50 @@ class BatchRuns:
                     await self._records.call("refuse", entry.index)
             raise
 
+    @contextmanager
+    def _unlimited(self, entry: Entry) -> Iterator[None]:
+        """Lift the time limit of the batch during a run, which keeps it itself: it knows whether it is over."""
+        limit = entry.limit
+        if limit is None:
+            yield
+            return
+        end = limit.when()
+        limit.reschedule(None)
+        try:
+            yield
+        finally:
+            limit.reschedule(end)
+
+    def _deadline(self, entry: Entry) -> float | None:
+        """Return the seconds that a run may take: those of the session, or those that are left of the batch."""
+        deadline = self._settings.options.timeouts.deadline
+        end = None if entry.limit is None else entry.limit.when()
+        if end is None:
+            return deadline
+        left = max(1e-3, end - asyncio.get_running_loop().time())
+        return left if deadline is None else min(deadline, left)
+
     async def _job(self, entry: Entry, *, again: bool) -> Job:
         """Return the arguments of a run."""
         arguments = {**self._defaults, **entry.arguments}
-        if again and entry.ids["task_id"] is not None and not await is_older(self._settings):
+        if again and entry.ids["task_id"] is not None and not await self._is_older():
             arguments["new_task_id"] = entry.ids["task_id"]  # if it turns up after all, it is waited for
         if arguments.get("worker_id") is None and self._output_schema is not None:
             arguments["worker_id"] = await self._find_template()
-        return Job(**arguments, on_start=partial(self._note_start, entry), on_update=self._updates(entry))
+        return Job(
+            **arguments,
+            deadline=self._deadline(entry),
+            on_start=partial(self._note_start, entry),
+            on_update=self._updates(entry),
+        )
 
     async def _find_template(self) -> str:
         """Return the worker with the output schema of the batch; make it if there is none."""
-        async with self._making_template:
-            template = self._template or await self._records.call("settle", "template")
+        async with self._asking:
+            template = self._template or await self._records.call("fact", "template")
             if template is None:
                 made = await make_template(self._settings, make_schema(self._output_schema))
-                template = await self._records.call("settle", "template", made) or made
+                template = await self._records.call("fact", "template", made) or made
             self._template = str(template)
         return self._template
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, NoReturn, Self, TypeVar
 
 import attrs
 
-from ..errors import ConfigurationError, RunTimeoutError, quoted
+from ..errors import ConfigurationError, RunTimeoutError, RunUnknownError, quoted
 from ..models.outcomes import Outcome
 from .batch_runs import BatchRuns, Entry
 from .calls import Settings
@@ -85,6 +85,7 @@ class RunMany(Generic[T]):
         self._inputs: Iterator[Any] | AsyncIterator[Any]
         self._inputs = aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)
         self._total = len(inputs) if isinstance(inputs, Sized) else None
+        self._defaults = defaults
         self._deadline = deadline
         self._has_journal = journal is not None
         self._records = Records(journal)
@@ -114,11 +115,11 @@ class RunMany(Generic[T]):
         try:
             await self._records.open()
             await self._runs.check()
+            if self._shows_progress:
+                self._progress = Progress(self._total)
         except BaseException:
             await self.aclose()
             raise
-        if self._shows_progress:
-            self._progress = Progress(self._total)
         if self._deadline is not None:
             self._ends = asyncio.get_running_loop().time() + self._deadline
         self._feeder = asyncio.create_task(self._feed_all())
@@ -166,7 +167,7 @@ class RunMany(Generic[T]):
                 await asyncio.wait(pending)
         finally:
             if self._progress is not None:
-                self._progress.stop()
+                self._progress.stop()  # raises nothing
             await self._records.close()
 
     async def __aexit__(
@@ -181,6 +182,11 @@ class RunMany(Generic[T]):
             await self._feed()
         except Exception as error:  # of the inputs, for the caller
             self._failure = error
+        except asyncio.CancelledError as error:
+            if self._closed:
+                raise
+            self._failure = ConfigurationError("the inputs ended with a CancelledError")
+            self._failure.__cause__ = error
         finally:
             self._has_all = True
             self._news.set()
@@ -191,7 +197,14 @@ class RunMany(Generic[T]):
         index = -1
         while self._records.failure is None:
             await self._slots.acquire()
-            if (given := await self._take()) is _END:
+            try:
+                given = await self._take()
+            except Exception:
+                await self._launch_all(waiting)
+                raise
+            if self._closed:  # and the inputs went on after a CancelledError
+                return
+            if given is _END:
                 break
             index += 1
             entry = await self._make_entry(index, given)
@@ -199,7 +212,7 @@ class RunMany(Generic[T]):
                 self._launch(entry)
                 continue
             waiting.append(entry)
-            if index <= self._records.last and len(waiting) < _MAX_COMPARED:
+            if index < self._records.last and len(waiting) < _MAX_COMPARED:
                 self._slots.release()
             else:
                 await self._launch_all(waiting)
@@ -247,7 +260,10 @@ class RunMany(Generic[T]):
             return Entry(index, given, arguments)
         from .journal import fingerprint
 
-        digest = fingerprint(arguments)
+        try:
+            digest = fingerprint({**self._defaults, **arguments})
+        except ConfigurationError as error:
+            return Entry(index, given, arguments, error=error)
         return Entry(index, given, arguments, digest, await self._records.call("find", index, digest))
 
     # Runs #############################################################################################################
@@ -264,16 +280,25 @@ class RunMany(Generic[T]):
     async def _work(self, entry: Entry) -> None:
         left = self._time_left()
         limit = nullcontext() if left is None else run_deadline(self._settings, left, lambda: entry)
+        outcome = None
+        failure: Exception | None = None
         try:
             _check_arguments(entry.arguments)
             if left == 0:
                 raise RunTimeoutError("the time was over before this run")
-            async with limit:
+            async with limit as entry.limit:
                 outcome = await self._runs.run(entry)
         except Exception as error:
-            self._add(RunResult(entry.index, entry.input, None, error))
-        else:
-            self._add(RunResult(entry.index, entry.input, outcome, None))
+            failure = error
+        except asyncio.CancelledError as error:
+            if self._closed:
+                raise
+            failure = RunUnknownError("the run ended with a CancelledError", **entry.ids)
+            failure.__cause__ = error
+        try:
+            self._add(RunResult(entry.index, entry.input, outcome, failure))
+        finally:
+            failure = None  # which has this frame, in a cycle
 
     def _add(self, result: RunResult[T]) -> None:
         self._ready.append(result)

@@ -46,14 +46,19 @@ class Gate:
             ConfigurationError: The session is closed.
         """
         loop = asyncio.get_running_loop()
-        while True:
-            if (delay := self._opens - loop.time()) > 0:
-                if not await self._pool.pause(delay):
+        try:
+            while True:
+                if self._pool.closed:
                     raise ConfigurationError("the session is closed")
-            elif self._active >= int(self._limit):
-                await self._wait(loop.create_future())
-            else:
-                break
+                if (delay := self._opens - loop.time()) > 0:
+                    await self._pool.pause(delay)
+                elif self._active >= int(self._limit):
+                    await self._wait(loop.create_future())
+                else:
+                    break
+        except BaseException:
+            self._wake()  # it may have been woken for a place that it does not take
+            raise
         self._active += 1
         try:
             yield self._closings
@@ -86,12 +91,9 @@ class Gate:
         self._waiting.append(waiter)
         try:
             await waiter
-        except asyncio.CancelledError:
+        finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
-            else:  # woken: let the next one have the place
-                self._wake()
-            raise
 
     def _wake(self) -> None:
         free = int(self._limit) - self._active

@@ -17,9 +17,11 @@ from typing import Any
 import attrs
 
 from .._converter import structure, to_dict
+from .._sources import Memory, PathSource
 from ..errors import ConfigurationError, RunFailedError, shorten
 from ..models import File, TaskWithTurns, Usage, Worker
 from ..models.outcomes import Outcome
+from ..uploads import Upload
 
 __all__ = ["Journal", "Row", "fingerprint", "load_result"]
 
@@ -28,7 +30,7 @@ _APPLICATION_ID = 0x48624A01
 _TABLES = """
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, input TEXT NOT NULL, task_id TEXT, worker_id TEXT, posted INTEGER NOT NULL,
-    sought REAL, result TEXT
+    started INTEGER NOT NULL DEFAULT 0, sought REAL, result TEXT
 );
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -42,12 +44,14 @@ class Row:
 
     Args:
         posted: True from before its run was requested, unless it was refused.
+        started: True if a service of the older generation has started its run.
         task_id: The id of its task; None on a service of the older generation.
         worker_id: The id of its worker, if it is known.
         result: Its result, for `load_result`.
     """
 
     posted: bool
+    started: bool
     task_id: str | None
     worker_id: str | None
     result: str | None
@@ -67,10 +71,13 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._name = shorten(os.fspath(path), 200)
+        path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - ":memory:" is a file like others
+        self._name = shorten(path, 200)
+        with suppress(OSError, ValueError):  # which SQLite reports, or the file is there: opening it would unlock it
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
             self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             raise ConfigurationError(f"the journal {self._name} cannot be opened: {error}") from error
         try:
             self.last = self._open()
@@ -83,8 +90,6 @@ class Journal:
         try:
             # The lock is held until the connection is closed, or the process ends in whatever way.
             self._run("PRAGMA locking_mode = EXCLUSIVE")
-            self._run("PRAGMA journal_mode = WAL")
-            self._run("PRAGMA synchronous = FULL")
             self._run("BEGIN IMMEDIATE")
             if self._one("SELECT count(*) FROM sqlite_master") == 0:
                 for statement in filter(str.strip, _TABLES.split(";")):
@@ -92,6 +97,11 @@ class Journal:
                 self._run(f"PRAGMA application_id = {_APPLICATION_ID}")
             made_by = self._one("PRAGMA application_id")
             self._run("COMMIT")
+            if made_by != _APPLICATION_ID:
+                raise ConfigurationError(f"the journal {self._name} is another kind of file")
+            self._run("PRAGMA journal_mode = WAL")
+            self._run("PRAGMA synchronous = FULL")
+            return int(self._one("SELECT coalesce(max(number), -1) FROM runs"))
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 reason = "is in use by another batch: one at a time"
@@ -100,9 +110,6 @@ class Journal:
             else:
                 reason = f"cannot be used: {error}"
             raise ConfigurationError(f"the journal {self._name} {reason}") from error
-        if made_by != _APPLICATION_ID:
-            raise ConfigurationError(f"the journal {self._name} is another kind of file")
-        return int(self._one("SELECT coalesce(max(number), -1) FROM runs"))
 
     def find(self, number: int, digest: str) -> Row | None:
         """Return what is recorded of an input; None if nothing is.
@@ -115,7 +122,7 @@ class Journal:
             ConfigurationError: The input was another one when it was recorded.
         """
         row = self._run(
-            "SELECT input, posted, task_id, worker_id, result FROM runs WHERE number = ?", number
+            "SELECT input, posted, started, task_id, worker_id, result FROM runs WHERE number = ?", number
         ).fetchone()
         if row is None:
             return None
@@ -123,7 +130,7 @@ class Journal:
             raise ConfigurationError(
                 f"the journal {self._name} is of other inputs: number {number} (from 0) is not the same"
             )
-        return Row(bool(row[1]), *row[2:])
+        return Row(bool(row[1]), bool(row[2]), *row[3:])
 
     def post(self, number: int, digest: str, task_id: str | None, worker_id: str | None) -> None:
         """Record that a run is about to be requested."""
@@ -137,13 +144,13 @@ class Journal:
 
     def start(self, number: int, worker_id: str | None) -> None:
         """Record the id of the worker of a run that has no task."""
-        self._run("UPDATE runs SET worker_id = ?, task_id = NULL WHERE number = ?", worker_id, number)
+        self._run("UPDATE runs SET worker_id = ?, task_id = NULL, started = 1 WHERE number = ?", worker_id, number)
 
     def refuse(self, number: int) -> None:
         """Record that the service has refused a run: it may be requested again."""
         self._run("UPDATE runs SET posted = 0, task_id = NULL, worker_id = NULL WHERE number = ?", number)
 
-    def seek(self, number: int, now: float) -> float:
+    def sought(self, number: int, now: float) -> float:
         """Return the time at which a run that may have been started was first looked for: ``now`` if it is now."""
         self._run("UPDATE runs SET sought = ? WHERE number = ? AND sought IS NULL", now, number)
         return float(self._one("SELECT coalesce(max(sought), ?) FROM runs WHERE number = ?", now, number))
@@ -152,7 +159,7 @@ class Journal:
         """Record the result of a run: its outcome, with the structured output as JSON, or its failure."""
         self._run("UPDATE runs SET result = ? WHERE number = ?", _dump_result(result), number)
 
-    def settle(self, name: str, value: str | None = None) -> str | None:
+    def fact(self, name: str, value: str | None = None) -> str | None:
         """Return a fact about the batch; record it first if a value is given and none is recorded."""
         if value is not None:
             self._run("INSERT OR IGNORE INTO facts VALUES (?, ?)", name, value)
@@ -163,7 +170,7 @@ class Journal:
         """Call methods of this journal, and wait for the disk once.
 
         Returns:
-            Their results; a ConfigurationError for one that raised it.
+            Their results; an exception for one that raised it, unless it is SQLite's.
         """
         results: list[Any] = []
         self._run("BEGIN")
@@ -171,7 +178,9 @@ class Journal:
             for call in calls:
                 try:
                     results.append(call())
-                except ConfigurationError as error:
+                except sqlite3.Error:
+                    raise
+                except Exception as error:  # of one input, as of text that cannot be written
                     results.append(error)
             self._run("COMMIT")
         except BaseException:
@@ -193,16 +202,29 @@ class Journal:
 
 
 def fingerprint(arguments: Mapping[str, Any]) -> str:
-    """Return a hash of the arguments of a run. Of a file on a disk, only the path counts."""
-    return sha256(json.dumps(arguments, sort_keys=True, default=_describe).encode()).hexdigest()
+    """Return a hash of the arguments of a run. Of a file on a disk, only the path counts.
+
+    Raises:
+        ConfigurationError: There is an open file among them, or something else that has no bytes to compare.
+    """
+    try:
+        return sha256(json.dumps(arguments, sort_keys=True, default=_describe).encode()).hexdigest()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"an input of a batch with a journal cannot be compared: {error}") from error
 
 
 def _describe(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
-        return sha256(value).hexdigest()
+        return sha256(bytes(value)).hexdigest()
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return [type(value).__name__, str(getattr(value, "name", "") or getattr(value, "filename", ""))]
+        return os.fsdecode(value)
+    if isinstance(value, Upload):
+        return [value.filename, value.media_type, value.content]
+    if isinstance(value, PathSource):
+        return value.path
+    if isinstance(value, Memory):
+        return value.data
+    raise TypeError(f"pass a path or bytes, not {type(value).__name__}")
 
 
 def _dump_result(result: Outcome[Any] | RunFailedError) -> str:

@@ -78,7 +78,6 @@ class Poll(Generic[S]):
 
     Args:
         settings: The settings of the session.
-        retrieve: Retrieves the state.
         on_update: Called with each state that differs from the one before. Its exceptions are logged.
 
     Attributes:
@@ -89,27 +88,28 @@ class Poll(Generic[S]):
     def __init__(
         self,
         settings: Settings,
-        retrieve: Callable[[], Coroutine[Any, Any, S]],
         on_update: UpdateFunction | None = None,
     ) -> None:
         self._settings = settings
-        self._retrieve = retrieve
         self._on_update = on_update
         self._interval = _FIRST_INTERVAL
         self.state: S | None = None
         self.failure = KeptError()
 
-    async def retrieve(self, interrupt: asyncio.Task[Any] | None = None) -> S | None:
+    async def retrieve(
+        self, retrieve: Callable[[], Coroutine[Any, Any, S]], interrupt: asyncio.Task[Any] | None = None
+    ) -> S | None:
         """Retrieve the state once.
 
         Args:
+            retrieve: Retrieves it.
             interrupt: A task whose end ends the request.
 
         Returns:
             The state; None if the request was interrupted, or failed: then `failure` is the reason.
         """
         try:
-            state = await (self._retrieve() if interrupt is None else _until(interrupt, self._retrieve()))
+            state = await (retrieve() if interrupt is None else _until(interrupt, retrieve()))
         except _Interrupted:
             return None
         except Exception as error:
@@ -214,13 +214,18 @@ class Run(Protocol):
 
 
 @asynccontextmanager
-async def run_deadline(settings: Settings, deadline: float | None, run: Callable[[], Run]) -> AsyncIterator[None]:
+async def run_deadline(
+    settings: Settings, deadline: float | None, run: Callable[[], Run]
+) -> AsyncIterator[asyncio.Timeout]:
     """Limit the time of a run.
 
     Args:
         settings: The settings of the session.
         deadline: The limit in seconds; None for that of the session.
         run: Returns the run.
+
+    Yields:
+        The limit as a timeout, which can be rescheduled.
 
     Raises:
         RunError: The time is over.
@@ -229,7 +234,7 @@ async def run_deadline(settings: Settings, deadline: float | None, run: Callable
     scope = asyncio.timeout(limit)
     try:
         async with scope:
-            yield
+            yield scope
     except TimeoutError as error:
         if isinstance(error, HandingerError) or not scope.expired() or limit is None:
             raise

@@ -11,6 +11,8 @@ __all__ = ["Progress"]
 
 #: Seconds between two lines.
 _INTERVAL = 5.0
+#: What is raised when the terminal is gone, and standard error is closed or None.
+_LOST = (OSError, ValueError, AttributeError)
 
 
 class Progress:
@@ -32,7 +34,8 @@ class Progress:
         self._done += 1
         self._failed += failed
         if self._bar is not None:
-            self._bar.update(self._row, completed=self._done, failed=self._text())
+            with suppress(*_LOST):
+                self._bar.update(self._row, completed=self._done, failed=self._text())
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + _INTERVAL
             self._write()
@@ -40,7 +43,8 @@ class Progress:
     def stop(self) -> None:
         """Show the last state. Idempotent."""
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(*_LOST):
+                self._bar.stop()
         elif self._shown != self._done:
             self._write()
 
@@ -51,7 +55,7 @@ class Progress:
         self._shown = self._done
         total = "" if self._total is None else f" of {self._total}"
         failed = f", {self._text()}" if self._failed else ""
-        with suppress(OSError, ValueError, AttributeError):  # standard error is closed, or there is none
+        with suppress(*_LOST):
             sys.stderr.write(f"{self._done}{total} runs done{failed}\n")
             sys.stderr.flush()
 
@@ -73,6 +77,8 @@ def _make_bar(total: int | None) -> tuple[Any, Any]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[failed]}"),
     )
-    bar = Progress(*columns, console=console)
-    bar.start()
-    return bar, bar.add_task("", total=total, failed="")
+    bar = Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False)
+    row = bar.add_task("", total=total, failed="")
+    with suppress(*_LOST):
+        bar.start()
+    return bar, row

@@ -7,8 +7,11 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
+
+from ..errors import ConfigurationError
 
 __all__ = ["Records"]
 
@@ -47,13 +50,11 @@ class Records:
         from .journal import Journal  # here, since most programs do without sqlite3
 
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="handinger-journal")
-        opening = asyncio.get_running_loop().run_in_executor(self._thread, Journal, self._path)
-        try:
-            self._journal = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close)
-            raise
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._open, Journal)
         self.last = self._journal.last
+
+    def _open(self, journal: Callable[[Any], Any]) -> None:
+        self._journal = journal(self._path)
 
     async def call(self, method: str, *args: Any) -> Any:
         """Call a method of the journal. It is called too if the waiting is cancelled.
@@ -63,6 +64,7 @@ class Records:
 
         Raises:
             OSError: The journal cannot be written, as on a full disk.
+            ConfigurationError: The arguments cannot be written.
         """
         if self._journal is None:
             return None
@@ -70,6 +72,8 @@ class Records:
 
         try:
             return await self.submit(method, *args)
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(f"the run cannot be recorded: {error.reason}") from error
         except sqlite3.Error as error:
             self.failure = OSError(errno.EIO, f"the journal cannot be written: {error}", os.fspath(self._path or ""))
         raise self.failure
@@ -82,25 +86,38 @@ class Records:
             waiter.set_result(None)
         else:
             self._pending.append((partial(getattr(self._journal, method), *args), waiter))
-            self._start_writing()
+            if self._writing is None or self._writing.done():
+                self._writing = asyncio.create_task(self._write())
         return waiter
 
     async def close(self) -> None:
         """Close the journal after all calls have ended. Idempotent."""
-        if self._journal is not None:
-            self._closing = True
-            await asyncio.shield(self._start_writing())
-        elif self._thread is not None:
-            self._thread.shutdown(wait=False)
+        thread = self._thread
+        if thread is None:
+            return
+        self._closing = True
+        try:
+            if self._writing is not None:
+                await asyncio.wait((self._writing,))
+        finally:
+            self._thread = None
+            # In the thread, after all that it was given: also if this task, or another, is cancelled.
+            closing = asyncio.get_running_loop().run_in_executor(thread, self._finish)
+            thread.shutdown(wait=False)
+        await asyncio.shield(closing)
 
-    def _start_writing(self) -> asyncio.Task[None]:
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        return self._writing
+    def _finish(self) -> None:
+        """Perform the calls that nobody waits for any more, and close the journal."""
+        if self._journal is not None:
+            calls, self._pending = [call for call, _ in self._pending], []
+            with suppress(Exception):
+                self._journal.perform(calls)
+            self._journal.close()
+            self._journal = None
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._pending:
+        while self._pending and self._thread is not None:
             calls, self._pending = self._pending, []
             try:
                 results = await loop.run_in_executor(self._thread, self._journal.perform, [call for call, _ in calls])
@@ -113,13 +130,3 @@ class Records:
                     waiter.set_exception(result)
                 else:
                     waiter.set_result(result)
-        if self._closing and self._thread is not None:
-            await loop.run_in_executor(self._thread, self._journal.close)
-            self._thread.shutdown(wait=False)
-            self._journal = None
-
-
-def _close(opening: asyncio.Future[Any]) -> None:
-    """Close a journal that was opened too late."""
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()

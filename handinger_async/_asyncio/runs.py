@@ -30,6 +30,7 @@ from .task_runs import NO_TASK, TaskRun, make_task_id
 from .worker_runs import WorkerRun
 
 __all__ = [
+    "INTERRUPTED",
     "Job",
     "decode_output",
     "find_run",
@@ -47,7 +48,7 @@ _ABSENT = (404, 405)
 _KNOWN = (400, 422)
 #: Seconds to retrieve the worker of an outcome whose response was lost: only for its files and costs.
 _EXTRA_TIME = 10.0
-_INTERRUPTED = "the program ended before the response"
+INTERRUPTED = "the program ended before the response"
 _TOO_OLD = "this service is of the older generation, without files, output_schema, task_id and new_task_id"
 
 
@@ -200,11 +201,11 @@ async def find_run(
     """
     if task_id is not None:
         task_run = TaskRun(settings, task_id, worker_id, on_update)
-        outcome = task_run.outcome(await task_run.settle(APIConnectionError(_INTERRUPTED), grace))
+        outcome = task_run.outcome(await task_run.settle(APIConnectionError(INTERRUPTED), grace))
         worker = await _final_worker(settings, outcome, _EXTRA_TIME)
         return outcome if worker is None else task_run.outcome(task_run.result(), worker)
     if worker_id is None:
-        raise RunUnknownError(f"the run may have been started: {_INTERRUPTED}")
+        raise RunUnknownError(f"the run may have been started: {INTERRUPTED}")
     return worker_outcome(await WorkerRun(settings, worker_id, on_update).wait())
 
 

@@ -87,7 +87,7 @@ class TaskRun:
         self._settings = settings
         self._operation = RetrieveTask(task_id=task_id)
         self._worker_id = worker_id
-        self._poll = Poll(settings, self._retrieve, on_update)
+        self._poll = Poll[TaskWithTurns](settings, on_update)
         self._known = "nothing was sent"
         #: The input of this run; None to wait for the last turn.
         self._input: str | None = None
@@ -237,7 +237,7 @@ class TaskRun:
             await self._poll.pause(posting)
             if posting.done():
                 return
-            state = await self._poll.retrieve(posting)
+            state = await self._poll.retrieve(self._retrieve, posting)
             if state is not None and self._take(state):
                 # The response is lost, or about to come: only it may tell the files, and an error of the worker.
                 await asyncio.wait((posting,), timeout=_LAST_RESPONSE)
@@ -258,7 +258,7 @@ class TaskRun:
         loop = asyncio.get_running_loop()
         settled: float | None = None
         while True:
-            state = await self._poll.retrieve()
+            state = await self._poll.retrieve(self._retrieve)
             if state is not None and self._take(state):
                 return self._succeeded(state)
             failure = self._poll.failure.error

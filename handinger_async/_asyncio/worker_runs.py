@@ -47,7 +47,7 @@ class WorkerRun:
         self.worker_id = worker_id
         self._settings = settings
         self._watched = on_update is not None
-        self._poll: Poll[Worker] = Poll(settings, self._retrieve, on_update)
+        self._poll = Poll[Worker](settings, on_update)
         self._known = "it goes on"
         self._before: Worker | None = None
         self._has_streams = True
@@ -100,7 +100,7 @@ class WorkerRun:
         listener: asyncio.Task[None] | None = None
         try:
             while True:
-                state = await self._poll.retrieve()
+                state = await self._poll.retrieve(self._retrieve)
                 if state is not None and self._has_ended(state):
                     return self._succeeded(state)
                 if state is None and not is_transient(self._poll.failure.error):

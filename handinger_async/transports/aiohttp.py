@@ -31,7 +31,8 @@ MAX_FIELDS = 2**10
 class AiohttpTransport:
     """Sends requests with aiohttp.
 
-    Event streams use a separate, unlimited connection pool, so that they never block other requests. Cookies are not
+    Event streams, and tasks whose response comes when they are over, use a separate, unlimited connection pool, so that
+    they never block other requests. Cookies are not
     stored, redirects are not followed and nothing is retried.
 
     The transport can be created outside an event loop and used in several loops, one after the other or in threads.
@@ -44,7 +45,8 @@ class AiohttpTransport:
         session: An aiohttp session to use; :doc:`/howto/aiohttp-session` tells the effect of its settings. It is not
             closed with the transport, and its connection pool also serves event streams. None to create sessions when
             they are needed.
-        limit: The maximum number of connections, not counting event streams; 0 for no limit. The default is 100.
+        limit: The maximum number of connections, not counting event streams and tasks; 0 for no
+            limit. The default is 100.
         ssl: An SSL context to verify servers with, or False to disable verification.
         proxy: The URL of an HTTP proxy for all requests, with or without a user and password.
         trust_env: Read proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY unless ``proxy`` is given. They are
@@ -106,7 +108,7 @@ class AiohttpTransport:
             elif state.opening > 1:
                 # Prepare all concurrent requests before sending the first: a sixth faster than one by one.
                 await asyncio.sleep(0)
-            session = state.streams if request.headers.get("accept") == "text/event-stream" else state.plain
+            session = state.streams if _may_last(request) else state.plain
             if self._closed or session is None or session.closed:
                 closed = "transport" if self._closed else "aiohttp session"
                 raise APIConnectionError(f"the {closed} is closed", request_sent=False)
@@ -194,6 +196,13 @@ class AiohttpTransport:
         except KeyError:
             proxy = self._proxies[origin] = proxy_from_environment(url)
             return proxy
+
+
+def _may_last(request: Request) -> bool:
+    """Return True if the response may take hours: an event stream, or that of a task, which comes when it is over."""
+    if request.method == "POST" and request.path.endswith("/api/tasks"):
+        return True
+    return request.headers.get("accept") == "text/event-stream"
 
 
 def _absent_defaults(method: str, headers: Headers) -> list[str] | None:

@@ -1,7 +1,6 @@
 """`Session.run_many`: every input once, as many at a time as asked for, in flat memory. In memory, in virtual time."""
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Iterator
 from itertools import count, islice, pairwise
 from pathlib import Path
@@ -30,7 +29,7 @@ from handinger_async import (
 from handinger_async.http import Request
 from handinger_async.operations import CreateTask, CreateWorker, CreateWorkerTemplate
 from handinger_async.testing import FakeHandinger, strategies
-from handinger_async.testing.faults import Delay, Drop, Fault, Postpone, Refuse, Status
+from handinger_async.testing.faults import Drop, Fault, Postpone, Status
 from handinger_async.testing.scripts import Step
 from handinger_async.testing.virtual_time import run as run_in_virtual_time
 from handinger_async.transports.memory import HandlerResult, MemoryTransport, call_handler
@@ -593,17 +592,6 @@ def test_unknown_runs_are_repeated_only_if_asked() -> None:
         errors, fake = run_in_virtual_time(main(api, True))
         assert errors == []
         assert sum(fake.runs.values()) == (5 if api == "today" else 7)
-
-
-def test_repeated_run_that_turns_up_is_waited_for() -> None:
-    async def main() -> None:
-        fake = FakeHandinger(api="today")
-        async with fake.session(Postpone(29.5, on=CreateTask), Delay(math.inf, times=0), Refuse(times=0)) as session:
-            results = await collect(session.run_many(["x"], repeat_unknown=True))
-        assert results[0].outcome
-        assert fake.runs == {"x": 1}
-
-    run_in_virtual_time(main())
 
 
 def test_many_inputs_take_no_more_memory_than_few() -> None:

@@ -1,11 +1,13 @@
 """The journal of a batch: killed at any moment and started again, no input is run twice. In memory, in virtual time."""
 
 import asyncio
+import io
 import json
 import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from handinger_async import (
     RunTimeoutError,
     RunUnknownError,
     Session,
+    Upload,
 )
 from handinger_async._asyncio.journal import Journal, fingerprint
 from handinger_async.http import Request
@@ -38,6 +41,8 @@ from .service import now
 from .test_batches import Tent, collect, drain, each_once, names
 
 NUMBER = 3
+#: Arguments that are compared beside those of an input.
+DEFAULTS: dict[str, Any] = {"worker_id": None, "budget": None}
 
 
 def posts(fake: FakeHandinger) -> list[str]:
@@ -72,7 +77,7 @@ class Process:
         with monkeypatch.context() as patch:
             execute = Journal._run  # without waiting for the disk: nothing is killed but a process
             patch.setattr(Journal, "_run", lambda self, text, *rest: execute(self, text.replace("FULL", "OFF"), *rest))
-            for method in ("post", "start", "refuse", "seek", "finish", "settle"):
+            for method in ("post", "start", "refuse", "sought", "finish", "fact"):
                 patch.setattr(Journal, method, self._recorded(getattr(Journal, method)))
             session = Session(api_key="key", transport=MemoryTransport(self._request))
             batch = asyncio.create_task(collect(session.run_many(inputs, journal=self.journal, **options)))
@@ -315,7 +320,7 @@ def test_run_that_nobody_knows_is_looked_for_once_and_repeated_if_asked(
         monkeypatch.setattr("handinger_async._asyncio.batch_runs.time.time", loop.time)
         fake = FakeHandinger(api=api)
         journal = Journal(tmp_path / "j")
-        journal.post(0, fingerprint({"input": "input 0"}), "tsk_lost", None)
+        journal.post(0, fingerprint(DEFAULTS | {"input": "input 0"}), "tsk_lost", None)
         journal.close()
         async with fake.session() as session:
             for _ in range(2):
@@ -427,13 +432,121 @@ def test_other_inputs_are_refused_before_anything_is_sent(tmp_path: Path, inputs
 def test_files_are_a_part_of_the_inputs(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"a")
-    other = [("a.txt", b"a")]
-    prints = {
-        fingerprint({"input": "x", "files": files})
-        for files in ([], [path], [("a.txt", b"b")], other, other * 2, [("b.txt", b"a")])
-    }
-    assert len(prints) == 6
+    (tmp_path / "b.txt").write_bytes(b"a")
+    files: list[Any] = [
+        path,
+        ("a.txt", b"a"),
+        ("a.txt", b"b"),
+        ("b.txt", b"a"),
+        Upload("a.txt", b"a"),
+        Upload("a.txt", b"b"),
+        Upload("a.txt", b"a", "text/x"),
+        Upload("a.txt", path),
+        Upload("a.txt", tmp_path / "b.txt"),
+    ]
+    prints = {fingerprint({"input": "x", "files": given}) for given in ([], *([file] for file in files), files)}
+    assert len(prints) == len(files) + 2
     assert fingerprint({"input": "x", "files": [str(path)]}) == fingerprint({"files": [path], "input": "x"})
+    strided = memoryview(b"abcdef")[::2]
+    assert fingerprint({"files": [("a", strided)]}) == fingerprint({"files": [("a", b"ace")]})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"input": "x", "files": [("a.txt", io.BytesIO(b"a"))]},
+        {"input": "x", "files": [Upload("a.txt", io.BytesIO(b"a"))]},
+        {"input": "x", 3: "y"},
+        {"input": "x", "worker_id": "\ud800"},
+    ],
+    ids=["open file", "open upload", "name", "surrogate"],
+)
+def test_input_that_cannot_be_recorded_is_a_result_like_others(tmp_path: Path, bad: Any) -> None:
+    async def main() -> None:
+        fake = FakeHandinger(api="today")
+        async with fake.session() as session:
+            results = await collect(session.run_many(["a", "b", bad, "c", "d"], journal=tmp_path / "j"))
+        errors = {result.index: type(result.error) for result in results if result.error}
+        assert errors == {2: ConfigurationError}
+        assert fake.runs == dict.fromkeys("abcd", 1)
+
+    run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize("other", [{"worker_id": "wrk_b"}, {"budget": "high"}])
+def test_arguments_of_all_runs_are_compared_too(tmp_path: Path, other: Any) -> None:
+    async def main() -> None:
+        async with FakeHandinger(api="today").session() as session:
+            await collect(session.run_many(names(2), journal=tmp_path / "j"))
+            with pytest.raises(ConfigurationError, match="of other inputs"):
+                await collect(session.run_many(names(2), journal=tmp_path / "j", **other))
+
+    run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800"])
+def test_journal_with_an_impossible_name_is_refused(tmp_path: Path, path: str) -> None:
+    async def main() -> None:
+        async with FakeHandinger().session() as session:
+            with pytest.raises(ConfigurationError, match="cannot be opened"):
+                await collect(session.run_many(names(1), journal=str(tmp_path / path)))
+
+    run_in_virtual_time(main())
+
+
+def test_name_that_is_special_to_sqlite_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def main() -> None:
+        fake = FakeHandinger()
+        async with fake.session() as session:
+            for _ in range(2):
+                each_once(await collect(session.run_many(names(1), journal=":memory:")), 1)
+        assert fake.runs == {"input 0": 1}
+
+    run_in_virtual_time(main())
+    assert (tmp_path / ":memory:").stat().st_mode & 0o777 == 0o600
+
+
+def test_other_database_is_refused_and_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="another kind of file"):
+        Journal(path)
+    assert path.read_bytes() == before
+
+
+def test_journal_without_its_tables_is_refused(tmp_path: Path) -> None:
+    Journal(tmp_path / "j").close()
+    with sqlite3.connect(tmp_path / "j") as connection:
+        connection.execute("DROP TABLE runs")
+    connection.close()
+    with pytest.raises(ConfigurationError, match="cannot be used: no such table"):
+        Journal(tmp_path / "j")
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
+def test_journal_is_free_when_the_event_loop_has_ended(tmp_path: Path, ticks: int) -> None:
+    fake = FakeHandinger(api="today")
+
+    async def main() -> None:
+        async def batch() -> None:
+            async with fake.session() as session:
+                await collect(session.run_many(names(6), journal=tmp_path / "j", concurrency=3))
+
+        task = asyncio.create_task(batch())
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        assert not task.done()
+
+    run_in_virtual_time(main())
+    for thread in threading.enumerate():
+        if thread.name.startswith("handinger-journal"):
+            thread.join(600)
+    Journal(tmp_path / "j").close()
 
 
 def test_one_batch_at_a_time_uses_a_journal(tmp_path: Path) -> None:
@@ -526,19 +639,19 @@ def test_journal_that_cannot_be_written_ends_the_batch(
     run_in_virtual_time(main())
 
 
-def test_journal_has_no_inputs_and_no_key(tmp_path: Path) -> None:
+def test_journal_has_the_results_and_no_key(tmp_path: Path) -> None:
     async def main() -> None:
         fake = FakeHandinger()
         fake.script("done")
         async with fake.session(api_key="sk-secret") as session:
-            await collect(session.run_many(["a secret instruction"], journal=tmp_path / "j"))
+            await collect(session.run_many(["x"], journal=tmp_path / "j"))
 
     run_in_virtual_time(main())
     with sqlite3.connect(tmp_path / "j") as connection:
         rows = connection.execute("SELECT * FROM runs").fetchall()
     connection.close()
     assert b"sk-secret" not in (tmp_path / "j").read_bytes()
-    assert rows[0][1] == fingerprint({"input": "a secret instruction"})
+    assert rows[0][1] == fingerprint(DEFAULTS | {"input": "x"})
     assert json.loads(rows[0][-1])["outcome"]["output_text"] == "done"
 
 

@@ -1,7 +1,9 @@
 """The progress of a batch on standard error: lines, or a bar of rich in a terminal."""
 
+import io
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,3 +63,25 @@ def test_batch_goes_on_without_standard_error(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.setattr(sys, "stderr", None)
     run_in_virtual_time(batch(names(3)))
+
+
+def test_bar_in_a_broken_terminal_costs_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Broken())
+    output = sys.stdout
+
+    async def main() -> None:
+        async with FakeHandinger().session() as session:
+            for _ in range(2):  # so the journal was closed
+                async with session.run_many(names(3), progress=True, journal=tmp_path / "j") as results:
+                    assert sys.stdout is output  # which rich would send to the terminal
+                    assert len([result async for result in results]) == 3
+
+    run_in_virtual_time(main())
