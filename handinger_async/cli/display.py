@@ -1,0 +1,37 @@
+"""Show what a run does while it goes on."""
+
+from __future__ import annotations
+
+from ..models import TaskWithTurns, Worker
+from .outcomes import summary
+from .output import Output, one_line
+
+__all__ = ["Lines", "growth"]
+
+_WIDTH = 100
+
+
+def growth(before: str, text: str) -> str:
+    """Return what a text has more than before; the whole text if it is another one."""
+    return text.removeprefix(before)
+
+
+class Lines:
+    """A line for each new status, and for the text that came with it.
+
+    Args:
+        output: The output of the command.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._status = self._text = ""
+
+    def update(self, state: TaskWithTurns | Worker) -> None:
+        """Show a new state."""
+        status, text = summary(state)
+        new = one_line(growth(self._text, text))
+        if new or status != self._status:
+            line = f"{one_line(status)}: {new}" if new else one_line(status)
+            self._output.note(f"  {line if len(line) <= _WIDTH else line[: _WIDTH - 3] + '...'}")
+        self._status, self._text = status, text
