@@ -14,8 +14,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from .arguments import parse
 from .output import Output, OutputError, UsageError, fill_standard_streams
-from .verbs import parse
 
 __all__ = ["main"]
 

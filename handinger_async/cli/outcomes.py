@@ -16,7 +16,7 @@ from ..session import Session
 from .command import Command
 from .output import json_text, one_line
 
-__all__ = ["document", "is_task", "outcome_of", "save_files", "show_outcome", "summary"]
+__all__ = ["document", "is_task", "outcome_of", "save_files", "show_outcome", "show_spent", "summary"]
 
 
 def is_task(id: str) -> bool:
@@ -79,6 +79,12 @@ def show_outcome(command: Command, outcome: Outcome[Any], *, structured: bool = 
         output.document(document(outcome))
     elif text:
         output.result(text)
+    show_spent(command, outcome)
+
+
+def show_spent(command: Command, outcome: Outcome[Any]) -> None:
+    """Show the files and the costs of an outcome."""
+    output = command.output
     for file in outcome.files:
         output.note(f"file: {describe(file)}")
     if spent := ", ".join(_costs(outcome)):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import HandingerError
 from ..models import TaskWithTurns, Worker
-from ..models.outcomes import Outcome
+from ..models.outcomes import Outcome, sorted_turns
 from ..session import Session
 from .command import Command
 from .display import Lines
@@ -54,7 +54,8 @@ async def _run(command: Command, arguments: dict[str, Any], out: str | None) -> 
         def update(state: TaskWithTurns | Worker) -> None:
             if isinstance(state, Worker):  # of the older generation: its first state is here before its id is announced
                 command.started(state.id, None)
-            shown.set()
+            if _has_begun(state, arguments):
+                shown.set()
             if not detach:
                 lines.update(state)
 
@@ -65,6 +66,15 @@ async def _run(command: Command, arguments: dict[str, Any], out: str | None) -> 
         if detach:
             return await _detach(command, running, shown)
         return await _show_result(command, session, running, out)
+
+
+def _has_begun(state: TaskWithTurns | Worker, arguments: dict[str, Any]) -> bool:
+    """Return True if the service shows the run, and not an earlier one of a task that is continued."""
+    if isinstance(state, Worker) or arguments.get("task_id") is None:
+        return True
+    turns = sorted_turns(state)
+    going = state.task.status in ("pending", "running")
+    return going and bool(turns) and turns[-1].input.strip() == arguments["input"].strip()
 
 
 async def _detach(command: Command, running: Coroutine[Any, Any, Outcome[Any]], shown: asyncio.Event) -> int:

@@ -6,12 +6,13 @@ import argparse
 import json
 import re
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from .output import UsageError
 
-__all__ = ["directory", "duration", "read_json", "read_text"]
+__all__ = ["directory", "duration", "instant", "pair", "read_json", "read_text"]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -99,3 +100,19 @@ def _decode(data: bytes, name: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{name} is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def instant(text: str) -> datetime:
+    """Return a time; one without a zone is in local time."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as '2026-03-01 09:00'") from None
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return the name and the value of ``NAME=VALUE``."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value

@@ -144,7 +144,7 @@ def test_one_word_can_be_run_with_the_verb(capsys: Capture) -> None:
         (["x y", "--file", "missing"], "No such file"),
         (["x y", "--out", "/dev/null/x"], "/dev/null/x: Not a directory"),
         (["run", "--demo", "--detach", "x"], "--detach and --demo"),
-        (["wait"], "id"),
+        (["wait"], "ID"),
         (["wait", ".."], ".."),
     ],
 )
@@ -185,7 +185,7 @@ def test_help_fits_a_screen_and_has_the_exit_status(capsys: Capture, monkeypatch
         assert word in out
     assert out.count("\n") <= 36
     for name, verb in verbs.VERBS.items():
-        if verb.add is not None:
+        if verb.arguments:
             with pytest.raises(SystemExit) as ended:
                 cli.main([name, "--help"])
             assert ended.value.code == 0
