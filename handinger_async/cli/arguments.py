@@ -148,7 +148,17 @@ def _usage(verb: Verb) -> str:
 
 def _overview() -> str:
     """Return the help of the whole program."""
-    return _OVERVIEW.format(program=program(), verbs=_list([*VERBS]))
+    return _OVERVIEW.format(program=program(), verbs=_summaries())
+
+
+def _summaries() -> str:
+    """Return a line for each verb of one word, and one for each group."""
+    lines: dict[str, str] = {}
+    for name, verb in VERBS.items():
+        group, _, member = name.partition(" ")
+        lines[group] = " | ".join(filter(None, (lines.get(group), member))) if member else verb.summary
+    width = max(map(len, lines)) + 2
+    return "\n".join(f"  {name:{width}}{summary}" for name, summary in lines.items())
 
 
 def _members(group: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .output import UsageError
 
-__all__ = ["directory", "duration", "instant", "pair", "read_json", "read_text"]
+__all__ = ["directory", "duration", "instant", "pair", "positive", "read_json", "read_text"]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -108,6 +108,13 @@ def instant(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as '2026-03-01 09:00'") from None
+
+
+def positive(text: str) -> int:
+    """Return a number above zero."""
+    if not text.isdecimal() or len(text) > 9 or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return int(text)
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -146,6 +146,8 @@ def test_one_word_can_be_run_with_the_verb(capsys: Capture) -> None:
         (["run", "--demo", "--detach", "x"], "--detach and --demo"),
         (["wait"], "ID"),
         (["wait", ".."], ".."),
+        (["files", "get", "x", "--out", "-"], "takes one file"),
+        (["webhook", "executions", "x", "--limit", "0"], "above zero"),
     ],
 )
 def test_usage_errors_are_one_line_and_status_2(use: Use, capsys: Capture, arguments: Any, reason: str) -> None:
@@ -181,9 +183,10 @@ def test_help_fits_a_screen_and_has_the_exit_status(capsys: Capture, monkeypatch
     monkeypatch.setenv("COLUMNS", "80")
     assert cli.main(["--help"]) == 0
     out = capsys.readouterr().out
-    for word in (*verbs.VERBS, "HANDINGER_API_KEY", "--demo", "130 interrupted"):
+    words = {word for name in verbs.VERBS for word in name.split()}
+    for word in (*words, "HANDINGER_API_KEY", "--demo", "130 interrupted"):
         assert word in out
-    assert out.count("\n") <= 36
+    assert out.count("\n") <= 24
     for name, verb in verbs.VERBS.items():
         if verb.arguments:
             with pytest.raises(SystemExit) as ended:
@@ -191,7 +194,7 @@ def test_help_fits_a_screen_and_has_the_exit_status(capsys: Capture, monkeypatch
             assert ended.value.code == 0
             out = capsys.readouterr().out
             assert "example" in out
-            assert out.count("\n") <= 36, name
+            assert out.count("\n") <= 26, name
             assert max(map(len, out.splitlines())) <= 80, name
     with pytest.raises(SystemExit):
         cli.main(["help", "wait"])

@@ -2,75 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from handinger_async import cli
-
-from .conftest import environment
-
-Use = Callable[[Any], None]
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, str]]:
-    """The base URLs of the servers, by the generation of their API."""
-    urls, processes = {}, []
-    for api in ("seed", "today"):
-        command = [sys.executable, "-m", "handinger_async", "serve", "--port", "0", "--quiet", "--api", api]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment()
-        )
-        processes.append(process)
-    for api, process in zip(("seed", "today"), processes, strict=True):
-        assert process.stdout
-        urls[api] = process.stdout.readline().strip()
-    yield urls
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture(params=["seed", "today"])
-def api(request: pytest.FixtureRequest, servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The generation of the service that the command line uses."""
-    monkeypatch.setenv("HANDINGER_API_KEY", "key")
-    monkeypatch.setenv("HANDINGER_BASE_URL", servers[request.param])
-    return str(request.param)
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """A function that runs the command line, and returns its status, standard output and standard error."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        status = cli.main(arguments)
-        return (status, *capsys.readouterr())
-
-    return call
-
-
-#: The id of a run that is over, and that of its worker, for each generation.
-_known: dict[str, tuple[str, str]] = {}
-
-
-@pytest.fixture
-def ids(api: str, call: Call) -> tuple[str, str]:
-    """The id of a run that is over (that of its task, or of its worker), and the id of its worker."""
-    if api not in _known:
-        status, out, err = call("run", "Compare three tents.", "--json")
-        document = json.loads(out)
-        assert status == 0
-        first = err.splitlines()[-1 - len(document["files"]) - 1]
-        assert first
-        _known[api] = (document["taskId"] or document["workerId"], document["workerId"])
-    return _known[api]
+from .conftest import Call
 
 
 def test_run_continue_wait_and_show(ids: tuple[str, str], call: Call, api: str) -> None:
