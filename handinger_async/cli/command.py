@@ -85,7 +85,9 @@ def perform(function: Callable[[Command], Coroutine[Any, Any, int | None]], opti
         say(f"error: {error}")
         return 2
     except OutputError as error:
-        again = f" ({command.id}: {program()} show {command.id} prints it)" if command.id else ""
+        again = f" ({command.goes_on})" if command.goes_on else ""
+        if command.id:
+            again = f" ({command.id}: {program()} show {command.id} prints it)"
         say(f"error: {error}{again}")
         return 1
     except (RunTimeoutError, RunUnknownError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .values import duration, instant, positive
+from .values import duration, instant, pair, positive
 
 __all__ = ["BUDGETS", "COMMON", "GROUPS", "VERBS", "Argument", "Verb"]
 
@@ -188,6 +188,32 @@ VERBS = {
         "print the token of the webhook, a secret",
         (_WORKER, _arg("--new", action="store_true", help="make a new token first: the old one is invalid at once")),
         ("webhook token wrk_vk81XU --new",),
+    ),
+    "batch": Verb(
+        "batches.batch",
+        "run the instructions of a file: JSON lines in, JSON lines out",
+        (
+            _arg("path", metavar="FILE", help="a JSON string, or an object with input, on each line; - for a pipe"),
+            _IN_WORKER,
+            _BUDGET,
+            _SCHEMA,
+            _arg("--concurrency", type=positive, default=10, metavar="NUMBER", help="runs at a time (default: 10)"),
+            _arg("--journal", metavar="PATH", help="goes on after an interruption (default: FILE.journal)"),
+            _arg("--repeat-unknown", action="store_true", help="run again what may have been run already"),
+            _TIMEOUT,
+        ),
+        ("batch questions.jsonl > answers.jsonl",),
+    ),
+    "api": Verb(
+        "api.api",
+        "call any endpoint, and print the body of its response",
+        (
+            _arg("method", metavar="METHOD", help="the HTTP method"),
+            _arg("path", metavar="PATH", help="the path below the address of the service"),
+            _arg("--data", metavar="JSON", help="the body; @FILE reads a file, - standard input"),
+            _arg("--query", type=pair, action="append", default=[], metavar="NAME=VALUE", help="can be repeated"),
+        ),
+        ("""api POST /api/tasks --data '{"input": "Compare three tents."}'""",),
     ),
     "serve": Verb("serve", "serve an in-memory service over HTTP, for tests"),
 }
