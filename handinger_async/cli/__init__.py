@@ -45,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return perform(getattr(module, function), options)
     except UsageError as error:
-        Output().say(f"error: {error}")
+        Output().error(str(error))
         return 2
     except OutputError as error:
-        Output().say(f"error: {error}")
+        Output().error(str(error))
         return 1
     except KeyboardInterrupt:
         Output().say("interrupted")

@@ -64,7 +64,7 @@ async def _batch(command: Command, inputs: list[Any], schema: Any, journal: str 
                 failed += result.error is not None
                 command.output.document(_line(result), indent=None)
     if failed:
-        command.output.say(f"error: {failed} of {len(inputs)} runs failed")
+        command.output.error(f"{failed} of {len(inputs)} runs failed")
     return 1 if failed else 0
 
 

@@ -75,33 +75,33 @@ def perform(function: Callable[[Command], Coroutine[Any, Any, int | None]], opti
         The exit status.
     """
     command = Command(options)
-    say = command.output.say
+    say, error = command.output.say, command.output.error
 
     try:
         if not options.demo and not os.environ.get("HANDINGER_API_KEY"):
             raise UsageError(_NO_KEY)
         return asyncio.run(function(command)) or 0
-    except (UsageError, ConfigurationError) as error:
-        say(f"error: {error}")
+    except (UsageError, ConfigurationError) as failure:
+        error(str(failure))
         return 2
-    except OutputError as error:
+    except OutputError as failure:
         again = f" ({command.goes_on})" if command.goes_on else ""
         if command.id:
-            again = f" ({command.id}: {program()} show {command.id} prints it)"
-        say(f"error: {error}{again}")
+            again = f" ({command.id}{'' if options.demo else f': {program()} show {command.id} prints it'})"
+        error(f"{failure}{again}")
         return 1
-    except (RunTimeoutError, RunUnknownError) as error:
-        say(f"error: {error}")
+    except (RunTimeoutError, RunUnknownError) as failure:
+        error(str(failure))
         if command.id and not options.demo:
             say(f"to come back to it: {program()} wait {command.id}")
         return 1
-    except (HandingerError, OSError) as error:
-        say(f"error: {error}")
+    except (HandingerError, OSError) as failure:
+        error(str(failure))
         return 1
     except ExceptionGroup as group:  # of files that could not be saved
-        for failure in group.exceptions:
-            notes = "; ".join(getattr(failure, "__notes__", ()))
-            say(f"error: {failure} {notes}".rstrip())
+        for each in group.exceptions:
+            notes = "; ".join(getattr(each, "__notes__", ()))
+            error(f"{each} {notes}".rstrip())
         return 1
     except KeyboardInterrupt:
         say(f"interrupted: {command.goes_on}" if command.goes_on else "interrupted")

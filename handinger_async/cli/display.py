@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from ..models import TaskWithTurns, Worker
 from .outcomes import summary
-from .output import Output, one_line
+from .output import Output
+from .terminal import LiveText, console
+from .text import one_line
 
-__all__ = ["Lines", "growth"]
+__all__ = ["growth", "showing"]
 
 _WIDTH = 100
 
@@ -16,12 +21,23 @@ def growth(before: str, text: str) -> str:
     return text.removeprefix(before)
 
 
-class Lines:
-    """A line for each new status, and for the text that came with it.
+@contextmanager
+def showing(output: Output) -> Iterator[Callable[[TaskWithTurns | Worker], None]]:
+    """Show the states of a run on standard error: live in a terminal, else in lines.
 
-    Args:
-        output: The output of the command.
+    Yields:
+        The function to call with each new state.
     """
+    to = None if output.quiet else console("stderr")
+    if to is None:
+        yield _Lines(output).update
+        return
+    with LiveText(to) as live:
+        yield lambda state: live.update(*summary(state))
+
+
+class _Lines:
+    """A line for each new status, and for the text that came with it."""
 
     def __init__(self, output: Output) -> None:
         self._output = output

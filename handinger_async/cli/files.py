@@ -12,6 +12,7 @@ from .command import Command
 from .outcomes import is_task
 from .output import UsageError
 from .tables import show_table
+from .terminal import file_bar
 from .values import directory
 
 __all__ = ["get_files", "list_files"]
@@ -44,10 +45,11 @@ async def get_files(command: Command) -> None:
                 async for chunk in file:
                     command.output.data(chunk)
             return
-        if options.paths:
-            saved = [await _find(session, worker, path).save(out) for path in options.paths]
-        else:
-            saved = await session.workers.download_files(worker, out)
+        with file_bar(quiet=command.output.quiet) as progress:
+            if options.paths:
+                saved = [await _find(session, worker, path).save(out, progress=progress) for path in options.paths]
+            else:
+                saved = await session.workers.download_files(worker, out, progress=progress)
     _show_paths(command, saved)
 
 

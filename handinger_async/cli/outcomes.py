@@ -14,7 +14,8 @@ from ..models import File, TaskWithTurns, Worker
 from ..models.outcomes import Outcome, sorted_turns, task_outcome, worker_outcome
 from ..session import Session
 from .command import Command
-from .output import json_text, one_line
+from .terminal import file_bar
+from .text import json_text, one_line
 
 __all__ = ["document", "is_task", "outcome_of", "save_files", "show_outcome", "show_spent", "summary"]
 
@@ -86,7 +87,7 @@ def show_spent(command: Command, outcome: Outcome[Any]) -> None:
     """Show the files and the costs of an outcome."""
     output = command.output
     for file in outcome.files:
-        output.note(f"file: {describe(file)}")
+        output.note(f"file: {describe(file)}", url=file.url)
     if spent := ", ".join(_costs(outcome)):
         output.note(f"cost: {spent}")
 
@@ -124,5 +125,7 @@ async def save_files(command: Command, session: Session, outcome: Outcome[Any], 
     if outcome.worker is not None:
         source = attrs.evolve(outcome.worker, files=outcome.files)  # type: ignore[misc]
     if outcome.files:
-        for path in await session.workers.download_files(source, directory):
+        with file_bar(quiet=command.output.quiet) as progress:
+            paths = await session.workers.download_files(source, directory, progress=progress)
+        for path in paths:
             command.output.note(f"saved: {path}")

@@ -8,18 +8,15 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-__all__ = ["Output", "OutputError", "UsageError", "fill_standard_streams", "json_text", "one_line", "printable"]
+from . import terminal
+from .text import encodable, json_text, one_line, printable
 
-#: What steers a terminal, or reorders its text: control characters (C0 except tab and line feed, C1), line and
-#: paragraph separators, bidirectional controls, tags; and lone surrogates, which no encoding has.
-_STEERING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
-)
+__all__ = ["Output", "OutputError", "UsageError", "fill_standard_streams"]
 
 
 class UsageError(Exception):
@@ -36,27 +33,6 @@ class OutputError(Exception):
     Args:
         message: The reason.
     """
-
-
-def printable(text: str) -> str:
-    r"""Return a text in which characters that steer a terminal are written as escapes, such as ``\x1b``."""
-    return _STEERING.sub(_escape, text.replace("\r\n", "\n"))
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def one_line(text: str) -> str:
-    """Return a text on one line, safe for terminals."""
-    return printable(" ".join(text.split()))
-
-
-def json_text(value: Any, *, indent: int | None = 2) -> str:
-    """Return a value as JSON in which characters that steer a terminal are escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return _STEERING.sub(lambda match: json.dumps(match[0])[1:-1], text.replace("\x7f", "\\u007f"))
 
 
 class Output:
@@ -100,19 +76,45 @@ class Output:
         except (OSError, ValueError, AttributeError) as error:
             raise _cannot_write(error) from None
 
-    def say(self, text: str) -> None:
-        """Write a line to standard error. If that is impossible, nothing happens."""
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write rows to standard output, in columns."""
+        cells = [[one_line(cell) for cell in row] for row in (columns, *rows)]
+        if (console := terminal.console("stdout")) is not None:
+            try:
+                terminal.print_table(console, columns, cells[1:])
+            except OSError as error:
+                raise _cannot_write(error) from None
+            return
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            self.result("  ".join(map(str.ljust, row, widths)).rstrip())
+
+    def error(self, text: str) -> None:
+        """Write the reason for a failure to standard error."""
+        self.say(f"error: {text}", style="bold red")
+
+    def say(self, text: str, *, style: str = "", url: str = "") -> None:
+        """Write a line to standard error. If that is impossible, nothing happens.
+
+        Args:
+            text: The line.
+            style: Its style in a terminal.
+            url: What it links to in a terminal.
+        """
         stream = sys.stderr
         try:
-            stream.write(_encodable(printable(text), stream) + "\n")
+            if (console := terminal.console("stderr")) is not None:
+                terminal.print_text(console, printable(text), style, terminal.link(url))
+                return
+            stream.write(encodable(printable(text), stream.encoding) + "\n")
             stream.flush()
         except (OSError, ValueError, AttributeError):
             _discard(stream)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, url: str = "") -> None:
         """Write a line to standard error, unless the command is quiet."""
         if not self.quiet:
-            self.say(text)
+            self.say(text, style="dim" if not url else "", url=url)
 
     def flush(self) -> None:
         """Write what is buffered for standard output.
@@ -127,16 +129,10 @@ class Output:
 
     def _write_result(self, text: str) -> None:
         try:
-            sys.stdout.write(_encodable(text, sys.stdout))
+            sys.stdout.write(encodable(text, sys.stdout.encoding))
             sys.stdout.flush()
         except (OSError, ValueError, AttributeError) as error:
             raise _cannot_write(error) from None
-
-
-def _encodable(text: str, stream: TextIO) -> str:
-    """Return a text in which the characters that the encoding of a stream lacks are written as escapes."""
-    encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _cannot_write(error: Exception) -> OutputError:

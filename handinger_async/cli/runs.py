@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from .._asyncio.polling import UpdateFunction
 from ..errors import HandingerError
 from ..models import TaskWithTurns, Worker
 from ..models.outcomes import Outcome, sorted_turns
 from ..session import Session
 from .command import Command
-from .display import Lines
+from .display import showing
 from .outcomes import is_task, outcome_of, save_files, show_outcome
 from .output import UsageError
 from .values import directory, read_json, read_text
 
-__all__ = ["continue_", "run", "show", "wait"]
+__all__ = ["continue_", "run", "show", "show_result", "wait", "waiting"]
 
 
 def run(command: Command) -> Coroutine[Any, Any, int]:
@@ -49,23 +50,24 @@ def _prepare(command: Command, **ids: str | None) -> Coroutine[Any, Any, int]:
 async def _run(command: Command, arguments: dict[str, Any], out: str | None) -> int:
     detach = command.options.detach
     async with command.session() as session:
-        lines, shown = Lines(command.output), asyncio.Event()
+        begun = asyncio.Event()
 
-        def update(state: TaskWithTurns | Worker) -> None:
-            if isinstance(state, Worker):  # of the older generation: its first state is here before its id is announced
-                command.started(state.id, None)
-            if _has_begun(state, arguments):
-                shown.set()
-            if not detach:
-                lines.update(state)
+        def start(show: UpdateFunction) -> Coroutine[Any, Any, Outcome[Any]]:
+            def update(state: TaskWithTurns | Worker) -> None:
+                if isinstance(state, Worker):  # older generation: its first state is here before its id is announced
+                    command.started(state.id, None)
+                if _has_begun(state, arguments):
+                    begun.set()
+                show(state)
 
-        try:
-            running = session.run(on_start=command.started, on_update=update, **arguments)
-        except OSError as error:  # of a file to upload
-            raise UsageError(str(error)) from None
+            try:
+                return session.run(on_start=command.started, on_update=update, **arguments)
+            except OSError as error:  # of a file to upload
+                raise UsageError(str(error)) from None
+
         if detach:
-            return await _detach(command, running, shown)
-        return await _show_result(command, session, running, out)
+            return await _detach(command, start(lambda state: None), begun)
+        return await show_result(command, session, start, out)
 
 
 def _has_begun(state: TaskWithTurns | Worker, arguments: dict[str, Any]) -> bool:
@@ -100,11 +102,20 @@ async def wait(command: Command) -> int:
     options = command.options
     out = options.out and directory(options.out)
     async with command.session() as session:
-        lines = Lines(command.output)
-        methods = session.tasks if is_task(options.id) else session.workers
-        waiting = methods.wait(options.id, deadline=options.timeout, on_update=lines.update)
-        command.started(*((None, options.id) if is_task(options.id) else (options.id, None)))
-        return await _show_result(command, session, _outcome(session, waiting), out)
+        return await show_result(command, session, lambda show: waiting(command, session, show), out)
+
+
+def waiting(command: Command, session: Session, show: UpdateFunction) -> Coroutine[Any, Any, Outcome[Any]]:
+    """Say the id of a run, and return the coroutine that waits for it."""
+    options = command.options
+    methods = session.tasks if is_task(options.id) else session.workers
+    final = methods.wait(options.id, deadline=options.timeout, on_update=show)
+    command.started(*((None, options.id) if is_task(options.id) else (options.id, None)))
+
+    async def wait() -> Outcome[Any]:
+        return await outcome_of(session, await final)
+
+    return wait()
 
 
 async def show(command: Command) -> int:
@@ -126,17 +137,17 @@ async def show(command: Command) -> int:
         return 1 if failed else 0
 
 
-async def _outcome(session: Session, waiting: Coroutine[Any, Any, TaskWithTurns | Worker]) -> Outcome[Any]:
-    return await outcome_of(session, await waiting)
-
-
-async def _show_result(
-    command: Command, session: Session, running: Coroutine[Any, Any, Outcome[Any]], out: str | None
+async def show_result(
+    command: Command,
+    session: Session,
+    start: Callable[[UpdateFunction], Coroutine[Any, Any, Outcome[Any]]],
+    out: str | None,
 ) -> int:
-    """Wait for an outcome, show it, and save its files."""
+    """Start a run, or the waiting for one; show its states and its outcome, and save its files."""
     structured = getattr(command.options, "schema", None) is not None
     try:
-        outcome = await running
+        with showing(command.output) as show:
+            outcome = await start(show)
     except HandingerError as error:
         partial = getattr(error, "outcome", None)
         if partial is not None:  # a part of the result, or one that does not fit its schema, was paid for too

@@ -53,7 +53,7 @@ def serve_command(argv: Sequence[str]) -> int:
         asyncio.run(_serve(Server(handler, options.host, options.port)))
     except OSError as error:
         reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
-        Output().say(f"error: cannot listen on {options.host}, port {options.port}: {reason}")
+        Output().error(f"cannot listen on {options.host}, port {options.port}: {reason}")
         return 1
     except KeyboardInterrupt:
         pass

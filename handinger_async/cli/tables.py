@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from .command import Command
-from .output import one_line
+from .text import one_line
 
 __all__ = ["local_time", "show_record", "show_table"]
 
@@ -24,11 +24,9 @@ def local_time(time: datetime | str | None) -> str:
 
 def show_table(command: Command, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Show rows in columns."""
-    cells = [[one_line(str("" if cell is None else cell)) for cell in row] for row in (columns, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells if rows else ():
-        command.output.result("  ".join(map(str.ljust, row, widths)).rstrip())
-    if not rows:
+    if rows:
+        command.output.table(columns, [["" if cell is None else str(cell) for cell in row] for row in rows])
+    else:
         command.output.note("there are none")
 
 

@@ -12,7 +12,10 @@ from .arguments import program
 from .command import Command
 from .display import growth
 from .outcomes import is_task, outcome_of, show_spent, summary
-from .output import OutputError, UsageError, one_line
+from .output import OutputError, UsageError
+from .runs import show_result, waiting
+from .terminal import console
+from .text import one_line
 
 __all__ = ["watch"]
 
@@ -22,15 +25,18 @@ async def watch(command: Command) -> int:
     options = command.options
     if options.events or options.after:
         return await _watch_events(command)
+    if not options.json and console("stdout") is not None and console("stderr") is not None:
+        async with command.session() as session:  # the text grows in place, and stays when it is complete
+            return await show_result(command, session, lambda show: waiting(command, session, show), None)
     text = _Text(command)
     async with command.session() as session:
         methods = session.tasks if is_task(options.id) else session.workers
-        waiting: asyncio.Future[TaskWithTurns | Worker] = asyncio.ensure_future(
-            methods.wait(options.id, deadline=options.timeout, on_update=lambda state: text.update(state, waiting))
+        final: asyncio.Future[TaskWithTurns | Worker] = asyncio.ensure_future(
+            methods.wait(options.id, deadline=options.timeout, on_update=lambda state: text.update(state, final))
         )
         command.started(*((None, options.id) if is_task(options.id) else (options.id, None)))
         try:
-            state = await waiting
+            state = await final
         except HandingerError:
             text.finish()
             raise
@@ -101,7 +107,7 @@ async def _watch_events(command: Command) -> int:
                         command.output.result(one_line(event.data))
                     command.goes_on = f"to go on from here: {program()} watch {options.id} --after {last}"
         except (HandingerError, TimeoutError) as error:
-            command.output.say(f"error: {error or 'the stream had not ended in time'}")
+            command.output.error(f"{error or 'the stream had not ended in time'}")
             if last:
                 command.output.say(f"to go on from here: {program()} watch {options.id} --after {last}")
             return 1

@@ -42,7 +42,7 @@ async def show_token(command: Command) -> int:
     elif webhook.token:
         command.output.result(webhook.token)
     else:
-        command.output.say("error: there is no webhook")
+        command.output.error("there is no webhook")
     return 0 if webhook.token else 1
 
 

@@ -64,7 +64,17 @@ def use(monkeypatch: pytest.MonkeyPatch, virtual_time: None) -> Callable[[Any], 
 
 def environment(**extra: str) -> dict[str, str]:
     """Return the environment of a process, without a key."""
-    left_out = ("HANDINGER_", "PYTHONUNBUFFERED", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "LC_", "LANG")
+    left_out = (
+        "HANDINGER_",
+        "PYTHONUNBUFFERED",
+        "PYTHONDEVMODE",
+        "PYTHONASYNCIODEBUG",
+        "LC_",
+        "LANG",
+        "COLUMNS",
+        "LINES",
+        "NO_COLOR",
+    )
     kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     return kept | extra
 

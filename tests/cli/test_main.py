@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -103,6 +104,21 @@ def test_a_timeout_says_how_to_come_back_and_wait_does(use: Use, capsys: Capture
     out, err = capsys.readouterr()
     assert out == "Done.\n"
     assert err.splitlines()[0] == f"task {task_id}"
+
+
+def test_a_result_that_cannot_be_written_can_be_shown_again(
+    use: Use, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeHandinger())
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        assert cli.main(["Compare tents."]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    found = re.fullmatch(r"error: standard output cannot be written: it is closed \((tsk_\S+): (.*) prints it\)", line)
+    assert found
+    assert found[2] == f"handinger-async show {found[1]}"
+    assert cli.main(["show", found[1]]) == 0
+    assert "You asked: Compare tents." in capsys.readouterr().out
 
 
 def test_one_word_that_is_no_verb_is_refused_with_the_nearest(capsys: Capture) -> None:
