@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb, options = parsed
         name, _, function = verb.function.partition(".")
         module = importlib.import_module(f".{name}", __name__)  # the library is imported here
-        if not function:
-            status: int = module.serve_command(options)
+        if verb.parses:
+            status: int = getattr(module, function)(options)
             return status
         from .command import perform
 

@@ -87,7 +87,7 @@ def parse(arguments: Sequence[str]) -> tuple[Verb, Any] | None:
         output.result(f"{name}: {GROUPS[name]}\n\n{_list(_members(name))}")
         return None
     verb = VERBS[name or "run"]
-    if "." not in verb.function:
+    if verb.parses:
         return verb, rest
     parser = _make_parser(name or "run")
     if not name:

@@ -22,16 +22,18 @@ class Verb(NamedTuple):
     """A verb of the command line.
 
     Args:
-        function: Its module and function; a module alone parses its arguments itself.
+        function: Its module and function.
         summary: One line of help.
         arguments: Its arguments.
         examples: Lines of its help, without the name of the program.
+        parses: The function parses its arguments itself.
     """
 
     function: str
     summary: str
     arguments: tuple[Argument, ...] = ()
     examples: tuple[str, ...] = ()
+    parses: bool = False
 
 
 def _arg(*names: str, **settings: Any) -> Argument:
@@ -215,7 +217,8 @@ VERBS = {
         ),
         ("""api POST /api/tasks --data '{"input": "Compare three tents."}'""",),
     ),
-    "serve": Verb("serve", "serve an in-memory service over HTTP, for tests"),
+    "serve": Verb("serve.serve_command", "serve an in-memory service over HTTP, for tests", parses=True),
+    "completion": Verb("completion.completion_command", "print a completion script for a shell", parses=True),
 }
 
 #: The summaries of the groups.
