@@ -3,6 +3,7 @@
 import errno
 import io
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,32 @@ from handinger_async.cli.output import Output, OutputError
 from .conftest import PROGRAM, environment
 from .terminal import Terminal, screen
 
-#: Runs the command line with a service whose worker says one thing, another after two seconds, and then ends or waits.
+#: Runs the command line with a service whose worker says the next thing when time passes, which SIGUSR1 lets it.
 SERVICE = """\
-import sys
+import asyncio, signal, sys
 from handinger_async import Session, operations
 from handinger_async.cli import command, main
 from handinger_async.testing import Cut, FakeHandinger, Step
 from handinger_async.testing.faults import FaultyHandler
 from handinger_async.transports.memory import MemoryTransport
-api, last, fault = sys.argv[1:4]
-del sys.argv[1:4]
+class Loop(asyncio.SelectorEventLoop):
+    passed = 0.0
+    def time(self):
+        return super().time() + self.passed
+    def jump(self):
+        self.passed += 101
+def run(main):
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.get_loop().add_signal_handler(signal.SIGUSR1, runner.get_loop().jump)
+        return runner.run(main)
+asyncio.run = run
+api, fault = sys.argv[1:3]
+del sys.argv[1:3]
 fake = FakeHandinger(api=api)
 fake.script(
-    Step("Ready, ", after=0, files={"a.txt": b"x"}), Step("\\x1b]0;owned\\x07 steady, " + "x" * 70, after=2),
-    Step(" go.", after=float(last)),
+    Step("Ready, ", after=0, files={"a.txt": b"x"}),
+    Step("\\x1b]0;owned\\x07 steady, " + "x" * 70, after=100),
+    Step(" go.", after=100),
 )
 faults = [Cut(200, on=operations.StreamWorkerUpdates, times=2)] if fault == "cut" else []
 handler = FaultyHandler(fake, *faults)
@@ -40,8 +53,12 @@ sys.exit(status)
 KEY = environment(HANDINGER_API_KEY="key")
 
 
-def start(*arguments: str, api: str = "today", last: float = 0.0, fault: str = "", **options: Any) -> Terminal:
-    return Terminal("-W", "error", "-c", SERVICE, api, str(last), fault, *arguments, environment=KEY, **options)
+def start(*arguments: str, api: str = "today", fault: str = "", **options: Any) -> Terminal:
+    return Terminal("-W", "error", "-c", SERVICE, api, fault, *arguments, environment=KEY, **options)
+
+
+def pass_time(window: Terminal) -> None:
+    window.process.send_signal(signal.SIGUSR1)
 
 
 @pytest.mark.parametrize("api", ["today", "seed"])
@@ -49,7 +66,10 @@ def test_the_text_grows_in_place_and_stays_when_it_is_complete(api: str) -> None
     with start("run", "Compare tents.", api=api) as window:
         during = screen(window.read_until("Ready,"))
         assert re.match(r"(task tsk_|worker t_org_)", during[0 if api == "today" else 1])
-        assert any(re.fullmatch(r"\S running  0:\d\d", line) for line in during)
+        assert any(re.fullmatch(r"\S running  \d+:\d\d", line) for line in during)
+        pass_time(window)
+        window.read_until("steady")
+        pass_time(window)
         lines = window.read_all()
         output = window.output
     assert window.process.returncode == 0
@@ -64,7 +84,7 @@ def test_the_text_grows_in_place_and_stays_when_it_is_complete(api: str) -> None
 
 
 def test_ctrl_c_in_the_middle_leaves_a_clean_screen_and_the_way_back() -> None:
-    with start("run", "Compare tents.", last=9999) as window:
+    with start("run", "Compare tents.") as window:
         window.read_until("Ready,")
         window.type("\x03")
         lines = window.read_all()
@@ -76,19 +96,25 @@ def test_ctrl_c_in_the_middle_leaves_a_clean_screen_and_the_way_back() -> None:
 
 
 def test_a_terminal_that_gets_narrower_gets_shorter_lines() -> None:
-    with start("run", "Compare tents.", last=1, columns=100) as window:
+    with start("run", "Compare tents.", columns=100) as window:
         window.read_until("Ready,")
         assert "x" * 50 not in window.output
         window.resize(50)
+        pass_time(window)
         live = screen(window.read_until("x" * 20))
         assert max(map(len, live)) <= 50
         assert sum("x" in line for line in live) > 1
+        pass_time(window)
         window.read_all()
     assert window.process.returncode == 0
 
 
 def test_a_dropped_stream_goes_unnoticed() -> None:
     with start("run", "Compare tents.", api="seed", fault="cut") as window:
+        window.read_until("Ready,")
+        pass_time(window)
+        window.read_until("steady")
+        pass_time(window)
         lines = window.read_all()
     assert window.process.returncode == 0
     text = "\n".join(lines)
