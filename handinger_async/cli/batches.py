@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..models import TaskWithTurns, Worker
 from .command import Command
 from .outcomes import document
 from .output import UsageError
+from .terminal import console, is_terminal
 from .values import read_json, read_text
 
 __all__ = ["batch"]
@@ -57,7 +59,7 @@ async def _batch(command: Command, inputs: list[Any], schema: Any, journal: str 
             on_update=None if journal else say_id,
             journal=journal,
             repeat_unknown=options.repeat_unknown,
-            progress=not options.quiet,
+            progress=_shows_progress(command),
         )
         async with results:
             async for result in results:
@@ -66,6 +68,13 @@ async def _batch(command: Command, inputs: list[Any], schema: Any, journal: str 
     if failed:
         command.output.error(f"{failed} of {len(inputs)} runs failed")
     return 1 if failed else 0
+
+
+def _shows_progress(command: Command) -> bool:
+    """Return True if the progress is to be shown: not among results in a terminal, nor as a bar in a plain one."""
+    if command.output.quiet or is_terminal(sys.stdout):
+        return False
+    return console("stderr") is not None or not is_terminal(sys.stderr)
 
 
 def _inputs(text: str) -> Iterator[Any]:

@@ -10,17 +10,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from .text import encodable, one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-__all__ = ["LiveText", "console", "file_bar", "link", "print_table", "print_text"]
+__all__ = ["LiveText", "console", "file_bar", "is_terminal", "link", "print_table", "print_text"]
 
 _MIN_COLUMNS = 41
 _consoles: dict[str, Console] = {}
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return True if a stream is a terminal."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # it is closed
+        return False
 
 
 def console(name: str) -> Console | None:
@@ -29,12 +37,11 @@ def console(name: str) -> Console | None:
     Args:
         name: ``"stdout"`` or ``"stderr"``.
     """
-    stream = getattr(sys, name)
-    try:
-        is_terminal = stream.isatty()
-    except (AttributeError, ValueError):
-        return None
-    if not is_terminal or os.environ.get("NO_COLOR") or os.environ.get("TERM", "") in ("", "dumb", "unknown"):
+    if (
+        not is_terminal(getattr(sys, name))
+        or os.environ.get("NO_COLOR")
+        or os.environ.get("TERM", "") in ("", "dumb", "unknown")
+    ):
         return None
     if name not in _consoles:
         try:

@@ -174,6 +174,19 @@ def test_progress_and_bars_are_in_the_terminal_and_the_result_in_a_file(tmp_path
     assert lines[-1] == f"saved: {tmp_path / 'plan.md'}"
 
 
+@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["rich", "NO_COLOR", "dumb"])
+def test_results_of_a_batch_are_in_a_file_and_its_bar_in_the_terminal(env: dict[str, str], tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('"One?"\n"Two?"\n')
+    with (tmp_path / "out").open("wb") as file:
+        arguments = ("batch", "--demo", str(questions))
+        with Terminal("-W", "error", "-c", PROGRAM, *arguments, environment=environment(**env), stdout=file) as window:
+            lines = window.read_all()
+    assert len((tmp_path / "out").read_text().splitlines()) == 2
+    assert any(line.startswith("runs ") and "2/2" in line for line in lines) == (not env)
+    assert ("\x1b" in window.output) == (not env)
+
+
 def test_plain_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     Output().table(("A", "LONG"), [("1", "\x1b[2J\n2"), ("333", "")])
     assert capsys.readouterr().out == "A    LONG\n1    \\x1b[2J 2\n333\n"
