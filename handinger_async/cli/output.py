@@ -5,6 +5,7 @@ The result of a command goes to standard output, everything else to standard err
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
@@ -44,6 +45,7 @@ class Output:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
     def result(self, text: str) -> None:
         """Write a part of the result to standard output, with a line feed.
@@ -68,7 +70,10 @@ class Output:
         self._write_result(text + "\n")
 
     def data(self, data: bytes) -> None:
-        """Write bytes to standard output as they are."""
+        """Write bytes to standard output: as they are, but in a terminal as text that does not steer it."""
+        if terminal.is_terminal(sys.stdout):
+            self.part(self._decoder.decode(data))
+            return
         try:
             self.flush()
             sys.stdout.buffer.write(data)

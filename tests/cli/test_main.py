@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +216,14 @@ def test_help_fits_a_screen_and_has_the_exit_status(capsys: Capture, monkeypatch
     with pytest.raises(SystemExit):
         cli.main(["help", "wait"])
     assert "usage: handinger-async wait" in capsys.readouterr().out
+
+
+def test_help_imports_neither_the_library_nor_asyncio() -> None:
+    source = "import sys; from handinger_async.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stderr.split())
+    assert "handinger_async.cli.verbs" in loaded
+    assert not loaded & {"asyncio", "attr", "aiohttp", "rich", "handinger_async.session", "handinger_async.errors"}
 
 
 def test_version(capsys: Capture) -> None:

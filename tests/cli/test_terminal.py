@@ -227,6 +227,15 @@ def test_a_terminal_can_have_any_encoding(encoding: str, monkeypatch: pytest.Mon
     assert f"saved: {tmp_path / 'plan.md'}" in shown.text()
 
 
+def test_a_file_in_a_terminal_does_not_steer_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Screen("utf-8")
+    monkeypatch.setattr(sys, "stdout", out)
+    output = Output()
+    for chunk in (b"a\x1b[2J \xe2\x82", b"\xac \xff\n"):
+        output.data(chunk)
+    assert out.text() == "a\\x1b[2J € \\xff\n"
+
+
 def test_a_table_that_cannot_be_written_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(Screen):
         def write(self, text: str) -> int:
