@@ -122,6 +122,22 @@ def test_a_result_that_cannot_be_written_can_be_shown_again(
     assert "You asked: Compare tents." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["text", "json"])
+def test_watch_ends_when_its_output_cannot_be_written(
+    use: Use, capsys: Capture, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    fake = FakeHandinger(lenient=True)
+    fake.script(Step("Begun.", after=0), Step("Never.", after=9999))
+    use(fake)
+    assert cli.main(["run", "Compare tents.", "--detach"]) == 0
+    task_id = capsys.readouterr().out.strip()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        assert cli.main(["watch", task_id, *flags]) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: standard output cannot be written: it is closed ({task_id}: ")
+
+
 def test_one_word_that_is_no_verb_is_refused_with_the_nearest(capsys: Capture) -> None:
     for arguments, verb in (
         (["sreve", "--port", "1"], "serve"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,6 +157,27 @@ def test_ctrl_c_says_that_the_worker_goes_on_and_how_to_come_back(api: str) -> N
     known = [line.split()[-1] for line in lines if line.startswith(("task ", "worker "))][-1]
     (line,) = err.splitlines()
     assert line == f"interrupted: the worker goes on; to come back to it: handinger-async wait {known}"
+
+
+def test_ctrl_c_in_a_batch_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text('"One?"\n')
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", WAITING, "today", "batch", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=environment(HANDINGER_API_KEY="key"),
+    )
+    assert process.stderr
+    assert process.stderr.readline() == f"journal: {path}.journal\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == (
+        "interrupted: runs that were started go on; the same command goes on with the batch"
+    )
 
 
 READY = """\
