@@ -67,8 +67,8 @@ def perform(function: Callable[[Command], Coroutine[Any, Any, int | None]], opti
     """Perform a verb.
 
     Args:
-        function: The function of the verb. What reads standard input happens before it returns its coroutine, outside
-            of the event loop, where Ctrl-C ends it. The coroutine returns an exit status; None is 0.
+        function: The function of the verb. It reads standard input before it returns its coroutine, outside of the
+            event loop, where Ctrl-C ends it. The coroutine returns an exit status; None is 0.
         options: Its options.
 
     Returns:

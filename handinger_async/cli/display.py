@@ -1,4 +1,4 @@
-"""Show what a run does while it goes on."""
+"""Show the states of a run while it goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH = 100
 
 
 def growth(before: str, text: str) -> str:
-    """Return what a text has more than before; the whole text if it is another one."""
+    """Return the part that was added to a text; the whole text if it is another one."""
     return text.removeprefix(before)
 
 

@@ -32,7 +32,7 @@ def continue_(command: Command) -> Coroutine[Any, Any, int]:
 
 
 def _prepare(command: Command, **ids: str | None) -> Coroutine[Any, Any, int]:
-    """Read what the arguments name, and return the coroutine that runs the instruction."""
+    """Read the files of the arguments, and return the coroutine that runs the instruction."""
     options = command.options
     if options.detach and options.demo:
         raise UsageError("--detach and --demo: the service in memory ends with the command")

@@ -1,4 +1,4 @@
-"""What a person sees in a terminal, if rich is installed: colours, links, tables, live text and bars.
+"""Output in a terminal, if rich is installed: colours, links, tables, live text and bars.
 
 Elsewhere (in pipes, without rich, with NO_COLOR, with ``TERM=dumb``, in at most 40 columns) everything is plain text.
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["encodable", "json_text", "one_line", "printable"]
 
-#: What steers a terminal, or reorders its text: control characters (C0 except tab and line feed, C1), line and
+#: Characters that steer a terminal or reorder its text: control characters (C0 except tab and line feed, C1), line and
 #: paragraph separators, bidirectional controls, tags; and lone surrogates, which no encoding has.
 _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"

@@ -1,5 +1,6 @@
 """Runs from the command line: what is shown where, and how it ends."""
 
+import io
 import json
 import re
 import subprocess
@@ -14,7 +15,8 @@ from handinger_async import Budget, __main__, __version__, cli
 from handinger_async.cli import verbs
 from handinger_async.errors import APIConnectionError
 from handinger_async.http import Request
-from handinger_async.testing import FakeHandinger, Step
+from handinger_async.testing import Cut, FakeHandinger, Refuse, Status, Step
+from handinger_async.testing.faults import FaultyHandler
 
 Use = Callable[[Any], None]
 Capture = pytest.CaptureFixture[str]
@@ -136,6 +138,73 @@ def test_watch_ends_when_its_output_cannot_be_written(
         assert cli.main(["watch", task_id, *flags]) == 1
     *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: standard output cannot be written: it is closed ({task_id}: ")
+
+
+@pytest.mark.parametrize("api", ["today", "seed"])
+def test_show_of_a_failed_run_is_status_1(use: Use, capsys: Capture, api: Any, tmp_path: Path) -> None:
+    fake = FakeHandinger(api=api)
+    fake.script(Step("Half.", fields={"error": {"message": "no"}}, files={"a.txt": b"x"}))
+    use(fake)
+    assert cli.main(["run", "Compare tents.", "--quiet"]) == 1
+    known = re.findall(r"^(?:task|worker) (\S+)$", capsys.readouterr().err, re.MULTILINE)[-1]
+    assert cli.main(["show", known, "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().out == "Half.\n"
+    assert (tmp_path / "a.txt").read_bytes() == b"x"
+
+
+def test_files_that_cannot_be_saved_are_named_after_the_result(use: Use, capsys: Capture, tmp_path: Path) -> None:
+    fake = FakeHandinger()
+    fake.script(Step("Done.", files={"a.txt": b"x", "b.txt": b"y"}))
+    use(FaultyHandler(fake, Status(403, on=lambda request: "a.txt" in request.target, times=None)))
+    assert cli.main(["run", "Compare tents.", "--out", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "Done.\n"
+    (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert "403" in line
+    assert "a.txt" in line
+    assert (tmp_path / "b.txt").read_bytes() == b"y"
+
+
+def test_an_interrupted_stream_says_where_to_go_on(use: Use, capsys: Capture) -> None:
+    fake = FakeHandinger(api="seed")
+    use(fake)
+    assert cli.main(["run", "Compare tents.", "--quiet"]) == 0
+    known = capsys.readouterr().err.split()[-1]
+    use(FaultyHandler(fake, Refuse(skip=1, times=None), Cut(1500)))
+    assert cli.main(["watch", known, "--events", "--json"]) == 1
+    out, err = capsys.readouterr()
+    last = json.loads(out.splitlines()[-1])["id"]
+    assert err.splitlines()[-1] == f"to go on from here: handinger-async watch {known} --after {last}"
+
+
+def test_an_interrupt_is_status_130(use: Use, capsys: Capture) -> None:
+    def interrupt(request: Request) -> Any:
+        raise KeyboardInterrupt
+
+    use(interrupt)
+    assert cli.main(["run", "Compare tents."]) == 130
+    task, line = capsys.readouterr().err.splitlines()
+    known = task.removeprefix("task ")
+    assert line == f"interrupted: the worker goes on; to come back to it: handinger-async wait {known}"
+    assert cli.main(["email", "wrk_x"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_standard_input_is_read_in_this_process(
+    use: Use, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = FakeHandinger()
+    use(fake)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"From a pipe.\n")))
+    assert cli.main(["run"]) == 0
+    assert list(fake.runs) == ["From a pipe."]
+    monkeypatch.setattr(sys, "stdin", None)
+    for arguments in (["run"], ["run", "-"]):
+        assert cli.main(arguments) == 2
+    schema = tmp_path / "schema.json"
+    schema.write_text("{")
+    assert cli.main(["x y", "--schema", str(schema)]) == 2
+    assert "is not JSON" in capsys.readouterr().err
 
 
 def test_one_word_that_is_no_verb_is_refused_with_the_nearest(capsys: Capture) -> None:
