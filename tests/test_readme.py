@@ -77,6 +77,6 @@ def test_guide_to_switching_names_every_method() -> None:
 def test_readme_shows_two_commands_and_ci_runs_the_second() -> None:
     commands = re.findall(r"^   \$ (.+)$", README, re.MULTILINE)
     assert len(commands) == 2
-    assert commands[0].endswith("""-m handinger_async "What's the weather today in Barcelona?\"""")
+    assert commands[0].endswith("""-m handinger_async --demo "What's the weather today in Barcelona?\"""")
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert commands[1] in ci

@@ -68,7 +68,7 @@ def _make_bar(total: int | None) -> tuple[Any, Any]:
     except ImportError:
         return None, None
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         return None, None
     columns = (
         TextColumn("runs"),
@@ -77,7 +77,9 @@ def _make_bar(total: int | None) -> tuple[Any, Any]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[failed]}"),
     )
-    bar = Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False)
+    # Redirected, what the program writes to standard output would go to standard error with the bar.
+    redirect = sys.stdout is not None and sys.stdout.isatty()
+    bar = Progress(*columns, console=console, redirect_stdout=redirect)
     row = bar.add_task("", total=total, failed="")
     with suppress(*_LOST):
         bar.start()

@@ -1,4 +1,4 @@
-"""``python -m handinger_async serve``: the in-memory service over HTTP, for clients in any language."""
+"""``handinger-async serve``: the in-memory service over HTTP, for clients in any language."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import errno
 import signal
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,6 +18,8 @@ from ..testing.fake import FakeHandinger
 from ..testing.fault_specs import ABBREVIATIONS, OPERATION_NAMES, SYNTAX, parse_faults
 from ..testing.faults import Fault, FaultyHandler
 from ..transports.memory import StreamingResponse
+from .arguments import Parser, program
+from .output import Output, UsageError
 
 if TYPE_CHECKING:
     from ..testing.server import Server
@@ -37,11 +38,14 @@ def serve_command(argv: Sequence[str]) -> int:
 
     Returns:
         The exit status: 0, or 1 if the address is not available.
+
+    Raises:
+        UsageError: The arguments are wrong.
+        OutputError: The address cannot be written to standard output.
     """
     options = _parser().parse_args(argv)
     if not 0 <= options.port <= 65535:
-        print(f"error: the port must be from 0 to 65535, not {options.port}", file=sys.stderr)
-        return 1
+        raise UsageError(f"the port must be from 0 to 65535, not {options.port}")
     handler = _LoggingHandler(options)
     from ..testing.server import Server  # here, since aiohttp is slow to import, and --help does not need it
 
@@ -49,7 +53,7 @@ def serve_command(argv: Sequence[str]) -> int:
         asyncio.run(_serve(Server(handler, options.host, options.port)))
     except OSError as error:
         reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
-        print(f"error: cannot listen on {options.host}, port {options.port}: {reason}", file=sys.stderr)
+        Output().error(f"cannot listen on {options.host}, port {options.port}: {reason}")
         return 1
     except KeyboardInterrupt:
         pass
@@ -63,12 +67,9 @@ async def _serve(server: Server) -> None:
         with suppress(NotImplementedError):  # Windows: Ctrl-C arrives as a KeyboardInterrupt
             loop.add_signal_handler(number, stopped.set)
     async with server:
-        print(server.url, flush=True)
-        print(
-            f"An in-memory Handinger. HANDINGER_BASE_URL={server.url} points a client at it; Ctrl-C stops it.",
-            file=sys.stderr,
-            flush=True,
-        )
+        output = Output()
+        output.result(server.url)
+        output.say(f"An in-memory Handinger. HANDINGER_BASE_URL={server.url} points a client at it; Ctrl-C stops it.")
         await stopped.wait()
 
 
@@ -105,7 +106,7 @@ class _LoggingHandler:
     def _log(self, request: Request, result: str) -> None:
         faults = [type(fault).__name__ for injected, fault in self._faulty.injected if injected is request]
         by = f" ({', '.join(faults)})" if faults else ""
-        print(f"{request.method} {shorten(request.target)}: {result}{by}", file=sys.stderr, flush=True)
+        Output().say(f"{request.method} {shorten(request.target)}: {result}{by}")
 
 
 async def _deliver(request: Request) -> StreamingResponse:
@@ -124,8 +125,8 @@ def _faults(text: str) -> list[Fault]:
 def _parser() -> argparse.ArgumentParser:
     names = ", ".join(OPERATION_NAMES)
     short = ", ".join(ABBREVIATIONS)
-    parser = argparse.ArgumentParser(
-        prog="python -m handinger_async serve",
+    parser = Parser(
+        prog=f"{program()} serve",
         description="Serve an in-memory Handinger over HTTP. Its address is the first line of standard output.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")

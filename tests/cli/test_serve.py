@@ -18,6 +18,7 @@ import attrs
 import pytest
 
 from handinger_async import APIConnectionError
+from handinger_async.cli import main
 from handinger_async.cli.serve import _LoggingHandler, _parser, serve_command
 from handinger_async.http import Request
 from handinger_async.testing.fault_specs import ABBREVIATIONS, OPERATION_NAMES
@@ -177,14 +178,12 @@ def test_a_host_that_is_no_name_is_an_error_of_one_line(capsys, host):
 
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_a_port_out_of_range_is_an_error_of_one_line(port, capsys):
-    assert serve_command([f"--port={port}"]) == 1
+    assert main(["serve", f"--port={port}"]) == 2
     assert capsys.readouterr().err == f"error: the port must be from 0 to 65535, not {port}\n"
 
 
 def test_malformed_faults_are_a_usage_error(capsys):
-    with pytest.raises(SystemExit) as ended:
-        serve_command(["--faults", "explode"])
-    assert ended.value.code == 2
+    assert main(["serve", "--faults", "explode"]) == 2
     assert "explode" in capsys.readouterr().err
 
 

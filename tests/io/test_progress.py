@@ -52,6 +52,17 @@ def test_bar_is_shown_in_a_terminal(
     assert "2 failed" in errors
 
 
+def test_bar_leaves_standard_output_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    bar = progress.Progress(3)
+    print("a result")
+    bar.stop()
+    output, errors = capsys.readouterr()
+    assert output == "a result\n"
+    assert "0/3" in errors
+
+
 def test_lines_are_written_without_rich(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setitem(sys.modules, "rich.console", None)

@@ -1,0 +1,47 @@
+"""The verb api: call any endpoint of the service."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from .command import Command
+from .output import UsageError
+from .values import read_text
+
+__all__ = ["api"]
+
+
+def api(command: Command) -> Coroutine[Any, Any, None]:
+    """Call an endpoint, and print the body of its response."""
+    body = None
+    if command.options.data is not None:
+        try:
+            body = json.loads(read_text(command.options.data, "body"))
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"the body is not JSON: {error}") from None
+    return _call(command, body)
+
+
+async def _call(command: Command, body: Any) -> None:
+    options, output = command.options, command.output
+    query: dict[str, list[str]] = {}
+    for name, value in options.query:
+        query.setdefault(name, []).append(value)
+    async with command.session() as session:
+        response = await session.request(options.method, options.path, query=query, json=body)
+    output.note(f"status: {response.status}")
+    try:
+        text = response.body.decode()
+    except UnicodeDecodeError:
+        if sys.stdout is not None and sys.stdout.isatty():
+            raise UsageError("the response is no text: redirect standard output to a file") from None
+        output.data(response.body)
+        return
+    try:
+        output.document(json.loads(text))
+    except (ValueError, RecursionError):
+        if text:
+            output.result(text.removesuffix("\n"))
