@@ -17,6 +17,13 @@ _TOKEN = re.compile(
     r"\x1b\[2K|\x1b\[(\d*)A|(\x1b\[[\d;]*m)|\x1b\[[?\d;]*[A-Za-z]|\x1b\]8;[^\x1b]*\x1b\\|[\r\n]|[^\x1b\r\n]+"
 )
 
+#: Makes standard input the terminal of the process, whose Ctrl-C it gets, and runs the interpreter in it.
+_TAKE_TERMINAL = """\
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
 
 def screen(output: str, *, colours: bool = False) -> list[str]:
     """Return the lines that a terminal shows after an output, as far as this command line uses its controls."""
@@ -59,10 +66,9 @@ class Terminal:
         self.resize(columns)
         streams = {"stdin": slave, "stdout": slave, "stderr": slave, **options}
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, "-c", _TAKE_TERMINAL, *arguments],
             env={"TERM": "xterm-256color", "PYTHONUTF8": "1", **environment},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
             **streams,
         )
         os.close(slave)
