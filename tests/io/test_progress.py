@@ -1,6 +1,7 @@
 """The progress of a batch on standard error: lines, or a bar of rich in a terminal."""
 
 import io
+import math
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +28,8 @@ async def one_by_one(number: int) -> AsyncIterator[str]:
         yield name
 
 
-def test_lines_are_written_to_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_written_to_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_INTERVAL", math.inf)  # the last one alone
     run_in_virtual_time(batch(names(20)))
     output, errors = capsys.readouterr()
     assert output == ""
