@@ -66,6 +66,8 @@ def environment(**extra: str) -> dict[str, str]:
     """Return the environment of a process, without a key."""
     left_out = (
         "HANDINGER_",
+        "PYTHONIOENCODING",
+        "PYTHONUTF8",
         "PYTHONUNBUFFERED",
         "PYTHONDEVMODE",
         "PYTHONASYNCIODEBUG",
