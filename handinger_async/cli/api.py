@@ -37,11 +37,19 @@ async def _call(command: Command, body: Any) -> None:
         text = response.body.decode()
     except UnicodeDecodeError:
         if sys.stdout is not None and sys.stdout.isatty():
-            raise UsageError("the response is no text: redirect standard output to a file") from None
-        output.data(response.body)
+            output.result(response.body.decode(errors="backslashreplace"))
+        else:
+            output.data(response.body)
         return
     try:
-        output.document(json.loads(text))
+        output.document(json.loads(text, parse_constant=_refuse))
     except (ValueError, RecursionError):
-        if text:
+        if options.json:
+            output.document(text)
+        elif text:
             output.result(text.removesuffix("\n"))
+
+
+def _refuse(constant: str) -> None:
+    """Refuse NaN and infinities, which are not JSON."""
+    raise ValueError(constant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,9 @@ the service. Without a key, --demo uses a service in memory.
 Exit status: 0 done, 1 the service or the run failed, 2 usage, 130 interrupted.
 Example: {program} --demo "What's the weather today in Barcelona?"\
 """
+#: Options whose value names a file; and those, or an id, whose value cannot be empty.
+_PATHS = frozenset({"schema", "out", "file", "journal", "path", "paths", "instruction"})
+_NOT_EMPTY = _PATHS - {"instruction"} | {"id", "worker_id", "task_id", "schedule_id"}
 _FLAGS = frozenset(argument.names[0] for argument in COMMON)
 
 
@@ -68,6 +72,9 @@ def parse(arguments: Sequence[str]) -> tuple[Verb, Any] | None:
     output = Output()
     if not arguments:
         raise UsageError(f"a verb or an instruction is missing (see {program()} --help)")
+    words = [argument for argument in arguments if argument not in _FLAGS]
+    if words and words[0] == "help":
+        arguments = words
     if arguments[0] == "help" and len(arguments) > 1:
         if not _split(arguments[1:])[0]:
             raise UsageError(_refuse(arguments[1], [*VERBS, *GROUPS]))
@@ -92,7 +99,9 @@ def parse(arguments: Sequence[str]) -> tuple[Verb, Any] | None:
     parser = _make_parser(name or "run")
     if not name:
         _check_instruction(parser, rest)
-    return verb, parser.parse_args(rest)
+    options = parser.parse_args(rest)
+    _check_values(parser, options)
+    return verb, options
 
 
 def _split(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -116,6 +125,16 @@ def _check_instruction(parser: Parser, arguments: Sequence[str]) -> None:
     if word and len(word.split()) == 1 and word != "-" and not word.startswith("@"):
         run = f"{program()} run {shlex.quote(word)}"
         raise UsageError(f"{_refuse(word, [*VERBS, *GROUPS, 'help'])}. To run it as an instruction: {run}")
+
+
+def _check_values(parser: Parser, options: argparse.Namespace) -> None:
+    """Refuse values that cannot be meant, such as that of a variable that is not set."""
+    for name, value in vars(options).items():
+        for text in value if isinstance(value, list) else [value]:
+            if text == "" and name in _NOT_EMPTY:
+                parser.error(f"the value of {name.removesuffix('_id')} is empty")
+            if isinstance(text, str) and name not in _PATHS and re.search("[\ud800-\udfff]", text):
+                parser.error(f"the value of {name.removesuffix('_id')} is not UTF-8")
 
 
 def _refuse(word: str, verbs: Iterable[str]) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Coroutine, Iterator
-from typing import Any
+from typing import Any, get_args
 
 from .._asyncio.batches import RunResult
-from ..models import TaskWithTurns, Worker
+from ..errors import ConfigurationError
+from ..models import Budget, TaskWithTurns, Worker
+from ..uploads import to_uploads
 from .command import Command
 from .outcomes import document
 from .output import UsageError
 from .terminal import console, is_terminal
-from .values import read_json, read_text
+from .values import read_schema, read_text
 
 __all__ = ["batch"]
 
@@ -27,7 +29,7 @@ def batch(command: Command) -> Coroutine[Any, Any, int]:
     from_stdin = options.path == "-"
     text = read_text("-" if from_stdin else f"@{options.path}", "batch")
     inputs = list(_inputs(text))
-    schema = read_json(options.schema) if options.schema else None
+    schema = read_schema(options.schema)
     journal = options.journal or (None if from_stdin or options.demo else f"{options.path}.journal")
     if journal and not options.demo:
         command.goes_on = "runs that were started go on; the same command goes on with the batch"
@@ -90,9 +92,31 @@ def _inputs(text: str) -> Iterator[Any]:
             if unknown := given.keys() - _NAMES:
                 raise UsageError(f"line {number} has the unknown name {min(unknown)!r}: there are {', '.join(_NAMES)}")
             given = {_NAMES[name]: value for name, value in given.items()}
-        if not isinstance(given.get("input") if isinstance(given, dict) else given, str):
-            raise UsageError(f"line {number} is neither a string nor an object with an input")
+        if reason := _fault(given if isinstance(given, dict) else {"input": given}):
+            raise UsageError(f"line {number} {reason}")
         yield given
+
+
+def _fault(given: dict[str, Any]) -> str:
+    """Return what is wrong with an input, before any of them is run; "" if nothing is."""
+    text, worker_id, budget = given.get("input"), given.get("worker_id", "w"), given.get("budget")
+    if not isinstance(text, str):
+        return "is neither a string nor an object with an input"
+    if not text.strip():
+        return "has an empty input"
+    if not isinstance(worker_id, str) or not worker_id:
+        return "has a workerId that is no id"
+    if "budget" in given and budget not in get_args(Budget):
+        return f"has an unknown budget: there are {', '.join(get_args(Budget))}"
+    try:
+        text.encode()
+        worker_id.encode()
+        to_uploads(given.get("files", ()))
+    except UnicodeEncodeError:
+        return "has text that is not Unicode"
+    except (OSError, ConfigurationError) as error:
+        return f"has files that cannot be uploaded: {error}"
+    return ""
 
 
 def _line(result: RunResult[Any]) -> dict[str, Any]:

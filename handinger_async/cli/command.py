@@ -56,6 +56,16 @@ class Command:
             return
         self.id = task_id or worker_id or ""
         self.output.say(f"task {task_id}" if task_id else f"worker {worker_id}")
+        self.confirm()
+
+    def announce(self, worker_id: str | None, task_id: str | None) -> None:
+        """Say the id of a run that is about to be requested."""
+        self.started(worker_id, task_id)
+        if self.goes_on and task_id is not None:
+            self.goes_on = f"the run may have been started; to look for it: {program()} wait {self.id}"
+
+    def confirm(self) -> None:
+        """Note that the service has shown the run."""
         if not self.options.demo:
             self.goes_on = f"the worker goes on; to come back to it: {program()} wait {self.id}"
 

@@ -15,7 +15,7 @@ from .command import Command
 from .display import showing
 from .outcomes import is_task, outcome_of, save_files, show_outcome
 from .output import UsageError
-from .values import directory, read_json, read_text
+from .values import directory, read_schema, read_text
 
 __all__ = ["continue_", "run", "show", "show_result", "wait", "waiting"]
 
@@ -36,13 +36,15 @@ def _prepare(command: Command, **ids: str | None) -> Coroutine[Any, Any, int]:
     options = command.options
     if options.detach and options.demo:
         raise UsageError("--detach and --demo: the service in memory ends with the command")
+    if options.detach and options.out:
+        raise UsageError("--detach and --out: there are no files yet when the command ends")
     arguments = {
         **ids,
         "input": read_text(options.instruction),
         "budget": options.budget,
         "files": options.file,
         "deadline": options.timeout,
-        "output_schema": read_json(options.schema) if options.schema else None,
+        "output_schema": read_schema(options.schema),
     }
     return _run(command, arguments, options.out and directory(options.out))
 
@@ -58,10 +60,11 @@ async def _run(command: Command, arguments: dict[str, Any], out: str | None) -> 
                     command.started(state.id, None)
                 if _has_begun(state, arguments):
                     begun.set()
+                    command.confirm()
                 show(state)
 
             try:
-                return session.run(on_start=command.started, on_update=update, **arguments)
+                return session.run(on_start=command.announce, on_update=update, **arguments)
             except OSError as error:  # of a file to upload
                 raise UsageError(str(error)) from None
 

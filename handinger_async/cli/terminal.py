@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from .text import encodable, one_line, printable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["LiveText", "console", "file_bar", "is_terminal", "link", "print_table", "print_text"]
 
 _MIN_COLUMNS = 41
+#: What is raised when the terminal is gone: no reason to lose a result.
+_LOST = (OSError, ValueError)
 _consoles: dict[str, Console] = {}
 
 
@@ -74,8 +76,10 @@ def print_table(to: Console, columns: Sequence[str], rows: Sequence[Sequence[str
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        widest = max((len(row[number]) for row in rows), default=0)
+        # An id is whole, so that it can be copied.
+        table.add_column(column, overflow="fold", min_width=min(widest, to.width - 8) if column == "ID" else None)
     for row in rows:
         table.add_row(*(Text(encodable(cell, to.encoding)) for cell in row))
     to.print(table)
@@ -100,11 +104,13 @@ class LiveText:
         self._live = Live(self, console=to, transient=True, refresh_per_second=10, redirect_stdout=False)
 
     def __enter__(self) -> Self:
-        self._live.start()
+        with suppress(*_LOST):
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        with suppress(*_LOST):
+            self._live.stop()
 
     def update(self, status: str, text: str) -> None:
         """Show a new state."""
@@ -133,6 +139,17 @@ def file_bar(*, quiet: bool) -> Iterator[Callable[[int, int | None], None] | Non
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns: tuple[Any, ...] = (TextColumn("files"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=to, redirect_stdout=False) as bar:
-        row = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(row, completed=done, total=total)
+    bar = Progress(*columns, console=to, redirect_stdout=False)
+    row = bar.add_task("", total=None)
+
+    def show(done: int, total: int | None) -> None:
+        with suppress(*_LOST):
+            bar.update(row, completed=done, total=total)
+
+    try:
+        with suppress(*_LOST):
+            bar.start()
+        yield show
+    finally:
+        with suppress(*_LOST):
+            bar.stop()

@@ -8,11 +8,12 @@ import re
 import sys
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from .output import UsageError
 
-__all__ = ["directory", "duration", "instant", "pair", "positive", "read_json", "read_text"]
+__all__ = ["directory", "duration", "instant", "pair", "positive", "read_json", "read_schema", "read_text"]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -68,14 +69,30 @@ def read_json(path: str) -> Any:
         raise UsageError(f"{path} is not JSON: {error}") from None
 
 
+def read_schema(path: str | None) -> dict[str, Any] | None:
+    """Return the JSON Schema in a file; None if no file is given.
+
+    Raises:
+        UsageError: It cannot be read, or is no JSON object.
+    """
+    if path is None:
+        return None
+    schema = read_json(path)
+    if not isinstance(schema, dict):
+        raise UsageError(f"{path} is not a JSON Schema: it must be an object")
+    return schema
+
+
 def directory(path: str) -> str:
     """Make a directory if it is missing, and return its path.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: It cannot be made, or files in it cannot.
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     return path

@@ -10,7 +10,7 @@ from ..models import WorkerTemplate
 from .command import Command
 from .output import UsageError
 from .tables import show_record
-from .values import read_json, read_text
+from .values import read_schema, read_text
 
 __all__ = ["create_worker", "delete_worker", "email", "update_worker"]
 
@@ -79,8 +79,7 @@ def _settings(command: Command) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in ("title", "summary", "visibility")}
     if options.instructions is not None:
         settings["instructions"] = read_text(options.instructions, "text of the instructions")
-    if options.schema:
-        settings["output_schema"] = read_json(options.schema)
+    settings["output_schema"] = read_schema(options.schema)
     return {name: value for name, value in settings.items() if value is not None}
 
 

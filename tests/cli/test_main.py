@@ -185,7 +185,7 @@ def test_an_interrupt_is_status_130(use: Use, capsys: Capture) -> None:
     assert cli.main(["run", "Compare tents."]) == 130
     task, line = capsys.readouterr().err.splitlines()
     known = task.removeprefix("task ")
-    assert line == f"interrupted: the worker goes on; to come back to it: handinger-async wait {known}"
+    assert line == f"interrupted: the run may have been started; to look for it: handinger-async wait {known}"
     assert cli.main(["email", "wrk_x"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
