@@ -13,6 +13,9 @@ from .values import read_text
 
 __all__ = ["api"]
 
+#: Characters of a response that are shown if it cannot be written.
+_SHOWN = 2000
+
 
 def api(command: Command) -> Coroutine[Any, Any, None]:
     """Call an endpoint, and print the body of its response."""
@@ -41,6 +44,8 @@ async def _call(command: Command, body: Any) -> None:
         else:
             output.data(response.body)
         return
+    if options.method != "GET":
+        command.made = f"the response: {text[:_SHOWN]}"
     try:
         output.document(json.loads(text, parse_constant=_refuse))
     except (ValueError, RecursionError):

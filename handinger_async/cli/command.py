@@ -31,6 +31,7 @@ class Command:
     Attributes:
         output: Standard output and standard error.
         id: The id of the run: of its task, where the client chooses it, else of its worker; ``""`` if there is none.
+        made: What the service has made, for an error if it cannot be written; ``""`` if there is nothing.
         goes_on: Says after Ctrl-C that the work goes on, and how to come back to it.
     """
 
@@ -38,6 +39,7 @@ class Command:
         self.options = options
         self.output = Output(quiet=options.quiet)
         self.id = ""
+        self.made = ""
         self.goes_on = ""
 
     def session(self) -> Session:
@@ -99,6 +101,8 @@ def perform(function: Callable[[Command], Coroutine[Any, Any, int | None]], opti
         if command.id:
             again = f" ({command.id}{'' if options.demo else f': {program()} show {command.id} prints it'})"
         error(f"{failure}{again}")
+        if command.made:
+            say(command.made)
         return 1
     except (RunTimeoutError, RunUnknownError) as failure:
         error(str(failure))

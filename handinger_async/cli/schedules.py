@@ -51,6 +51,7 @@ async def _add(command: Command, instruction: str, when: When) -> None:
         made = await session.workers.schedules.create(
             options.worker_id, input=instruction, when=when, budget=options.budget
         )
+    command.made = f"schedule {made.id}"
     if options.json:
         command.output.document(to_dict(made))
     else:

@@ -36,6 +36,7 @@ def create_worker(command: Command) -> Coroutine[Any, Any, None]:
 async def _create(command: Command, settings: dict[str, Any]) -> None:
     async with command.session() as session:
         template = await session.workers.create_template(**settings)
+    command.made = f"worker {template.id}"
     if command.options.json:
         command.output.document(to_dict(template))
     else:

@@ -1,5 +1,6 @@
 """What is refused before a run costs money, and results that are not lost with a terminal."""
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -100,3 +101,28 @@ def test_result_is_not_lost_with_the_terminal(use: Use, capsys: Capture, monkeyp
     use(fake)
     assert cli.main(["run", "Compare tents."]) == 0
     assert capsys.readouterr().out == "the answer\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["workers", "create", "--title", "t"], "worker wrk_"),
+        (["schedules", "add", "{worker}", "Compare.", "--in", "10m"], "schedule sch_"),
+        (["api", "POST", "/api/tasks", "--data", '{"input": "x"}'], '"id":"wrk_'),
+    ],
+)
+def test_id_of_what_was_made_is_said_if_it_cannot_be_written(
+    use: Use, capsys: Capture, monkeypatch: pytest.MonkeyPatch, arguments: list[str], word: str
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    use(FakeHandinger())
+    assert cli.main(["workers", "create", "--title", "first"]) == 0
+    worker = capsys.readouterr().out.strip()
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert cli.main([argument.format(worker=worker) if "{w" in argument else argument for argument in arguments]) == 1
+    error = capsys.readouterr().err
+    assert "No space left" in error
+    assert word in error.replace(": ", ":") if "api" in arguments else word in error
