@@ -22,11 +22,8 @@ async def list_files(command: Command) -> None:
     """List the published files of a task or a worker."""
     async with command.session() as session:
         worker = await _retrieve(session, command.options.id)
-    if command.options.json:
-        command.output.document([to_dict(file) for file in worker.files])
-    else:
-        rows = [(file.filename, file.media_type, file.size, file.url) for file in worker.files]
-        show_table(command, ("NAME", "TYPE", "BYTES", "URL"), rows)
+    rows = [(file.filename, file.media_type, file.size, file.url) for file in worker.files]
+    show_table(command, [to_dict(file) for file in worker.files], ("NAME", "TYPE", "BYTES", "URL"), rows)
 
 
 async def get_files(command: Command) -> None:

@@ -9,7 +9,7 @@ from .._converter import to_dict
 from ..models import CronWhen, DelayedWhen, IntervalWhen, ScheduledWhen, When, WorkerSchedule
 from .command import Command
 from .output import UsageError
-from .tables import local_time, show_record, show_table
+from .tables import local_time, show_done, show_record, show_table
 from .values import read_text
 
 __all__ = ["add_schedule", "cancel_schedule", "list_schedules"]
@@ -19,12 +19,9 @@ async def list_schedules(command: Command) -> None:
     """List the schedules of a worker."""
     async with command.session() as session:
         listed = await session.workers.schedules.list(command.options.worker_id)
-    if command.options.json:
-        command.output.document(to_dict(listed))
-        return
     rows = [(each.id, local_time(each.next_run_at), _rule(each), each.budget, each.input) for each in listed.schedules]
-    show_table(command, ("ID", "NEXT RUN", "RULE", "BUDGET", "INSTRUCTION"), rows)
-    if listed.timezone:
+    show_table(command, to_dict(listed), ("ID", "NEXT RUN", "RULE", "BUDGET", "INSTRUCTION"), rows)
+    if listed.timezone and not command.options.json:
         command.output.note(f"cron expressions are in the zone {listed.timezone}")
 
 
@@ -52,10 +49,8 @@ async def _add(command: Command, instruction: str, when: When) -> None:
             options.worker_id, input=instruction, when=when, budget=options.budget
         )
     command.made = f"schedule {made.id}"
-    if options.json:
-        command.output.document(to_dict(made))
-    else:
-        show_record(command, {"id": made.id, "rule": _rule(made), "next run": local_time(made.next_run_at)})
+    record = {"id": made.id, "rule": _rule(made), "next run": local_time(made.next_run_at)}
+    show_record(command, to_dict(made), record)
 
 
 async def cancel_schedule(command: Command) -> int:
@@ -63,10 +58,7 @@ async def cancel_schedule(command: Command) -> int:
     options = command.options
     async with command.session() as session:
         result = await session.workers.schedules.cancel(options.schedule_id, worker_id=options.worker_id)
-    if options.json:
-        command.output.document(to_dict(result))
-    command.output.note("cancelled" if result.cancelled else "it was not cancelled")
-    return 0 if result.cancelled else 1
+    return show_done(command, to_dict(result), "cancelled", done=result.cancelled)
 
 
 def _rule(schedule: WorkerSchedule) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._converter import to_dict
 from .command import Command
-from .tables import local_time, show_record, show_table
+from .tables import local_time, show_done, show_record, show_table
 
 __all__ = ["delete_task", "list_turns", "show_task"]
 
@@ -13,9 +13,6 @@ async def show_task(command: Command) -> None:
     """Show a task: its status, its worker and what it has used."""
     async with command.session() as session:
         state = await session.tasks.retrieve(command.options.task_id)
-    if command.options.json:
-        command.output.document(to_dict(state))
-        return
     task = state.task
     record = {
         "id": task.id,
@@ -30,28 +27,22 @@ async def show_task(command: Command) -> None:
         "seconds": f"{task.totals.duration_ms / 1000:.1f}",
         "url": task.url,
     }
-    show_record(command, record)
+    show_record(command, to_dict(state), record)
 
 
 async def list_turns(command: Command) -> None:
     """List the turns of a task: each message with its reply."""
     async with command.session() as session:
         turns = await session.tasks.list_turns(command.options.task_id)
-    if command.options.json:
-        command.output.document(to_dict(turns))
-        return
     rows = [
         (turn.seq, turn.status, turn.credits, local_time(turn.started_at), turn.input, turn.output_text)
         for turn in turns.items
     ]
-    show_table(command, ("TURN", "STATUS", "CREDITS", "STARTED", "MESSAGE", "REPLY"), rows)
+    show_table(command, to_dict(turns), ("TURN", "STATUS", "CREDITS", "STARTED", "MESSAGE", "REPLY"), rows)
 
 
 async def delete_task(command: Command) -> int:
     """Archive a task."""
     async with command.session() as session:
         result = await session.tasks.delete(command.options.task_id)
-    if command.options.json:
-        command.output.document(to_dict(result))
-    command.output.note("archived" if result.archived else "it was not archived")
-    return 0 if result.archived else 1
+    return show_done(command, to_dict(result), "archived", done=result.archived)

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from .._converter import to_dict
-from ..models import Webhook
 from .command import Command
-from .tables import local_time, show_table
+from .tables import local_time, show_line, show_table
 
 __all__ = ["clear_webhook", "list_executions", "set_webhook", "show_token", "show_webhook"]
 
 
 async def show_webhook(command: Command) -> None:
     """Show the URL of a webhook."""
-    async with command.session() as session:
-        webhook = await session.workers.webhooks.retrieve(command.options.worker_id)
-    _show(command, webhook)
+    await _call(command, "retrieve")
 
 
 async def set_webhook(command: Command) -> None:
     """Set the URL of a webhook."""
-    async with command.session() as session:
-        webhook = await session.workers.webhooks.update(command.options.worker_id, url=command.options.url)
-    _show(command, webhook)
+    await _call(command, "update", url=command.options.url)
 
 
 async def clear_webhook(command: Command) -> None:
     """Remove a webhook."""
-    async with command.session() as session:
-        webhook = await session.workers.webhooks.delete(command.options.worker_id)
-    _show(command, webhook)
+    await _call(command, "delete")
 
 
 async def show_token(command: Command) -> int:
@@ -37,10 +30,8 @@ async def show_token(command: Command) -> int:
         webhooks = session.workers.webhooks
         method = webhooks.regenerate_token if command.options.new else webhooks.retrieve
         webhook = await method(command.options.worker_id)
-    if command.options.json:
-        command.output.document({"token": webhook.token})
-    elif webhook.token:
-        command.output.result(webhook.token)
+    if webhook.token or command.options.json:
+        show_line(command, {"token": webhook.token}, webhook.token or "")
     else:
         command.output.error("there is no webhook")
     return 0 if webhook.token else 1
@@ -57,17 +48,14 @@ async def list_executions(command: Command) -> None:
             rows.append((local_time(each.created_at), each.request_status, result, each.task_id, each.url))
             if len(rows) == command.options.limit:
                 break
-    if command.options.json:
-        command.output.document(documents)
-    else:
-        show_table(command, ("TIME", "STATUS", "RESPONSE", "TASK", "URL"), rows)
+    show_table(command, documents, ("TIME", "STATUS", "RESPONSE", "TASK", "URL"), rows)
 
 
-def _show(command: Command, webhook: Webhook) -> None:
-    """Show the URL, without the token."""
-    if command.options.json:
-        command.output.document({"url": webhook.url})
-    elif webhook.url:
-        command.output.result(webhook.url)
+async def _call(command: Command, method: str, **arguments: str) -> None:
+    """Call a method that returns a webhook, and show its URL, without the token."""
+    async with command.session() as session:
+        webhook = await getattr(session.workers.webhooks, method)(command.options.worker_id, **arguments)
+    if webhook.url or command.options.json:
+        show_line(command, {"url": webhook.url}, webhook.url)
     else:
         command.output.note("there is no webhook")

@@ -9,7 +9,7 @@ from .._converter import to_dict
 from ..models import WorkerTemplate
 from .command import Command
 from .output import UsageError
-from .tables import show_record
+from .tables import show_done, show_line, show_record
 from .values import read_schema, read_text
 
 __all__ = ["create_worker", "delete_worker", "email", "update_worker"]
@@ -19,10 +19,7 @@ async def email(command: Command) -> None:
     """Print the e-mail address of a worker."""
     async with command.session() as session:
         address = await session.workers.retrieve_email(command.options.worker_id)
-    if command.options.json:
-        command.output.document({"email": address})
-    else:
-        command.output.result(address)
+    show_line(command, {"email": address}, address)
 
 
 def create_worker(command: Command) -> Coroutine[Any, Any, None]:
@@ -37,10 +34,7 @@ async def _create(command: Command, settings: dict[str, Any]) -> None:
     async with command.session() as session:
         template = await session.workers.create_template(**settings)
     command.made = f"worker {template.id}"
-    if command.options.json:
-        command.output.document(to_dict(template))
-    else:
-        command.output.result(template.id)
+    show_line(command, to_dict(template), template.id)
 
 
 def update_worker(command: Command) -> Coroutine[Any, Any, None]:
@@ -58,20 +52,14 @@ def update_worker(command: Command) -> Coroutine[Any, Any, None]:
 async def _update(command: Command, settings: dict[str, Any]) -> None:
     async with command.session() as session:
         template = await session.workers.update(command.options.worker_id, **settings)
-    if command.options.json:
-        command.output.document(to_dict(template))
-    else:
-        show_record(command, _record(template))
+    show_record(command, to_dict(template), _record(template))
 
 
 async def delete_worker(command: Command) -> int:
     """Delete a worker."""
     async with command.session() as session:
         result = await session.workers.delete(command.options.worker_id)
-    if command.options.json:
-        command.output.document(to_dict(result))
-    command.output.note("deleted" if result.deleted else "it was not deleted")
-    return 0 if result.deleted else 1
+    return show_done(command, to_dict(result), "deleted", done=result.deleted)
 
 
 def _settings(command: Command) -> dict[str, Any]:

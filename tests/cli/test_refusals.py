@@ -1,4 +1,4 @@
-"""What is refused before a run costs money, and results that are not lost with a terminal."""
+"""Refusals before a run costs money, and results that are not lost with a terminal."""
 
 import io
 import sys

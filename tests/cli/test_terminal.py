@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: a pseudo-terminal with a real process in it."""
+"""The display in a terminal: a pseudo-terminal with a real process in it."""
 
 import errno
 import io
