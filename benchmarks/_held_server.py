@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import selectors
 import socket
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from . import _documents as documents
 from ._server import cores, pin, plain
@@ -86,25 +82,6 @@ class Held:
                 stream.sendall(b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT))
         for stream in self._streams:
             stream.sendall(b"0\r\n\r\n")
-
-
-@contextmanager
-def held() -> Iterator[str]:
-    """Run the server in a process of its own; yield its base URL."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks._held_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[1],
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-    finally:
-        server.stdin.close()
-        server.wait(10)
-        server.stdout.close()
 
 
 def main() -> None:

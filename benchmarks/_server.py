@@ -66,28 +66,32 @@ def awake() -> Iterator[None]:
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Run the server, keep this process off its core and both cores awake; yield the server's base URL."""
-    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+def process(module: str) -> Iterator[str]:
+    """Run the module of a server in a process of its own; yield the server's base URL."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks._server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[1],
+        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]
     )
     assert server.stdin is not None
     assert server.stdout is not None
     try:
-        port = int(server.stdout.readline())
-        with awake():
-            pin(cores()[0])
-            yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
     finally:
-        if before:
-            os.sched_setaffinity(0, before)
         server.stdin.close()
         server.wait(10)
         server.stdout.close()
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Run the server, keep this process off its core and both cores awake; yield the server's base URL."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    try:
+        with process("benchmarks._server") as base_url, awake():
+            pin(cores()[0])
+            yield base_url
+    finally:
+        if before:
+            os.sched_setaffinity(0, before)
 
 
 def plain(body: bytes) -> bytes:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ._clients import KEY
-from ._held_server import EVENTS, held
+from ._held_server import EVENTS
 from ._measure import Goal, number, print_goals, table
-from ._server import cores, pin
+from ._server import cores, pin, process
 
 T = TypeVar("T")
 
@@ -141,7 +141,7 @@ async def waits(base_url: str, count: int, *, by_hand: bool) -> dict[str, float]
 
 def measure(name: str, count: int) -> dict[str, float]:
     """Measure in a process of its own, against a server of its own."""
-    with held() as base_url:
+    with process("benchmarks._held_server") as base_url:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.scale", name, str(count), base_url],
             check=True,
