@@ -40,7 +40,7 @@ _MODELS: dict[str, Any] = {"usage": Usage, "worker": Worker, "task": TaskWithTur
 
 @attrs.frozen
 class Row:
-    """What is recorded of an input.
+    """The record of an input.
 
     Args:
         posted: True from before its run was requested, unless it was refused.

@@ -13,6 +13,7 @@ from yarl import URL
 
 from ..errors import APIConnectionError, ConfigurationError, quoted
 from ..http import Headers, Request
+from ..operations import OPERATIONS
 from . import StreamedResponse
 from ._aiohttp_errors import FAILURES, adapt_error, send_once
 from ._aiohttp_responses import adapt_response
@@ -26,6 +27,8 @@ DEFAULT_CONNECTION_LIMIT = 100
 #: Bytes of a header field, and the number of fields. Together they are no more than a body may have by default.
 MAX_FIELD_SIZE = 2**16
 MAX_FIELDS = 2**10
+#: Methods and paths of the operations whose response comes when a run is over.
+_BLOCKING = [(cls.route.method, cls.route.path) for cls in OPERATIONS if cls.route.blocking]
 
 
 class AiohttpTransport:
@@ -200,7 +203,7 @@ class AiohttpTransport:
 
 def _may_last(request: Request) -> bool:
     """Return True if the response may take hours: an event stream, or that of a task, which comes when it is over."""
-    if request.method == "POST" and request.path.endswith("/api/tasks"):
+    if any(request.method == method and request.path.endswith(path) for method, path in _BLOCKING):
         return True
     return request.headers.get("accept") == "text/event-stream"
 

@@ -117,7 +117,7 @@ class Process:
     async def _request(self, request: Request) -> HandlerResult:
         try:
             self._step()
-            # What the service has received, it performs, also if the client is gone.
+            # The service performs all that it has received, also if the client is gone.
             responding = asyncio.ensure_future(call_handler(self.handler, request))
             self.left.add(responding)
             responding.add_done_callback(lambda done: done.cancelled() or done.exception())

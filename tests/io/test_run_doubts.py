@@ -403,7 +403,7 @@ async def test_coroutine_function_as_on_update_is_refused() -> None:
             session.tasks.run(input="x", on_update=update)
 
 
-# What a gateway, a service or a transport may do besides ##############################################################
+# Other faults of gateways, services and transports ####################################################################
 
 
 async def perform(fake: FakeHandinger, request: Request) -> Any:
