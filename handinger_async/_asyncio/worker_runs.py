@@ -107,12 +107,11 @@ class WorkerRun:
                     self._poll.failure.throw()
                 if not self._has_streams:
                     await self._poll.pause()
-                elif listener is None:
-                    listener = asyncio.create_task(self._listen())
-                elif listener.done():  # before the end of the run
+                elif listener is not None and listener.done():  # before the end of the run
                     await self._poll.pause()
                     listener = None
                 else:
+                    listener = listener or asyncio.create_task(self._listen())
                     await self._pause(listener)
         finally:
             if listener is not None:

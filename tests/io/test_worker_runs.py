@@ -62,6 +62,19 @@ def test_silence_is_no_failure(silence: float) -> None:
     run_in_virtual_time(main())
 
 
+def test_short_run_is_asked_for_at_its_beginning_and_at_its_end() -> None:
+    async def main() -> None:
+        fake = FakeHandinger(api="seed")
+        fake.script(Step("done", after=3))
+        async with fake.session() as session:
+            worker = await session.workers.create(input="x")
+            assert (await session.workers.wait(worker.id)).output_text == "done"
+        assert sent(fake, "/stream") == 1
+        assert sent(fake, worker.id) == 2
+
+    run_in_virtual_time(main())
+
+
 #: Faults of streams: lost, silent, refused, absent.
 FAULTS: list[Any] = [
     lambda: Drop(on=STREAM, times=None),
