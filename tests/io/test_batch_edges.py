@@ -10,16 +10,13 @@ import pytest
 
 from handinger_async import (
     ConfigurationError,
-    RateLimitError,
-    RetryPolicy,
     RunTimeoutError,
     RunUnknownError,
     Session,
     Timeouts,
 )
-from handinger_async._asyncio.gates import Gate
 from handinger_async.http import Request
-from handinger_async.operations import CreateTask, RetrieveWorker
+from handinger_async.operations import RetrieveWorker
 from handinger_async.testing import FakeHandinger, serve
 from handinger_async.testing.faults import Status
 from handinger_async.testing.scripts import Step
@@ -28,7 +25,7 @@ from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import HandlerResult, MemoryTransport, call_handler
 
 from .service import now
-from .test_batches import Busy, collect, drain, each_once, names
+from .test_batches import collect, drain, each_once, names
 
 
 async def cancelled() -> Any:
@@ -130,67 +127,6 @@ def test_run_that_is_over_at_the_deadline_has_its_outcome(deadline: float, monke
             results = await collect(session.run_many(["x"], deadline=deadline))
         assert results[0].outcome
         assert results[0].outcome.output_text == "done"
-
-    run_in_virtual_time(main())
-
-
-# The gate #############################################################################################################
-
-
-def test_place_of_one_who_gave_up_goes_to_the_next() -> None:
-    async def main() -> None:
-        async with FakeHandinger().session() as session:
-            gate = Gate(session._settings.pool, 1)
-            admitted: dict[str, float] = {}
-
-            async def one(name: str, *, delay: float | None = None, patience: float | None = None) -> None:
-                async with asyncio.timeout(patience), gate.admit() as admission:
-                    admitted[name] = now()
-                    await asyncio.sleep(1)
-                    if delay is not None:
-                        gate.refuse(admission, RetryPolicy(), delay)
-
-            tasks = []
-            for arguments in ({"name": "a", "delay": 50}, {"name": "b", "patience": 20}, {"name": "c"}):
-                tasks.append(asyncio.create_task(one(**arguments)))  # type: ignore[arg-type]
-                await asyncio.sleep(0)
-            await asyncio.wait(tasks)
-            assert isinstance(tasks[1].exception(), TimeoutError)
-            assert admitted == {"a": 0, "c": 51}
-
-    run_in_virtual_time(main())
-
-
-@pytest.mark.parametrize("closes_at", range(1, 200, 18))
-def test_batch_ends_when_its_session_is_closed_while_runs_wait_for_the_service(closes_at: float) -> None:
-    async def main() -> None:
-        busy = Busy(3, retry_after=40)
-        busy.fake.script(Step("done", after=30))
-        session = busy.session()
-        async with session.run_many(names(60), concurrency=20) as batch:
-            reading = asyncio.create_task(drain(batch))
-            await asyncio.sleep(closes_at)
-            await session.aclose()
-            results, error = await reading
-        assert error is None
-        each_once(results, 60)
-
-    run_in_virtual_time(main())
-
-
-def test_service_that_refuses_for_long_gets_few_requests() -> None:
-    async def main() -> None:
-        fake = FakeHandinger()
-        begun: list[float] = []
-        session = fake.session(
-            Status(429, retry_after=61, on=CreateTask, times=None), observe=lambda attempt: begun.append(now())
-        )
-        async with session:
-            results = await collect(session.run_many(names(20), concurrency=4))
-        assert {type(result.error) for result in results} == {RateLimitError}
-        assert max(map(begun.count, begun)) <= 4
-        assert sorted(set(begun)) == [begun[0] + 60 * number for number in range(len(set(begun)))]
-        assert len(set(begun)) > 10
 
     run_in_virtual_time(main())
 

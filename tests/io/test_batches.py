@@ -15,26 +15,21 @@ from handinger_async import (
     APIResponseValidationError,
     BadRequestError,
     ConfigurationError,
-    RateLimitError,
-    RetryPolicy,
     RunError,
     RunFailedError,
     RunMany,
     RunResult,
     RunTimeoutError,
     RunUnknownError,
-    Session,
     Timeouts,
 )
-from handinger_async.http import Request
 from handinger_async.operations import CreateTask, CreateWorker, CreateWorkerTemplate
 from handinger_async.testing import FakeHandinger, strategies
 from handinger_async.testing.faults import Drop, Fault, Postpone, Status
 from handinger_async.testing.scripts import Step
 from handinger_async.testing.virtual_time import run as run_in_virtual_time
-from handinger_async.transports.memory import HandlerResult, MemoryTransport, call_handler
 
-from .service import json_response, now
+from .service import now
 
 
 @attrs.frozen
@@ -69,35 +64,6 @@ def each_once(results: list[RunResult[Any]], number: int) -> None:
     assert all((result.outcome is None) != (result.error is None) for result in results)
 
 
-class Busy:
-    """A service that performs so many runs at a time, and refuses others with 429."""
-
-    def __init__(self, most: int, retry_after: float | None = None, api: Any = "today") -> None:
-        self.fake = FakeHandinger(api=api)
-        self.most = most
-        self.retry_after = retry_after
-        self.running = self.refused = self.highest = 0
-        self.posts: list[float] = []
-
-    async def __call__(self, request: Request) -> HandlerResult:
-        if request.method != "POST" or request.read_body() == b"{}":
-            return await call_handler(self.fake, request)
-        self.posts.append(now())
-        if self.running >= self.most:
-            self.refused += 1
-            headers = {} if self.retry_after is None else {"Retry_After": str(self.retry_after)}
-            return json_response({"error": "slow down"}, 429, **headers)
-        self.running += 1
-        self.highest = max(self.highest, self.running)
-        try:
-            return await call_handler(self.fake, request)
-        finally:
-            self.running -= 1
-
-    def session(self, **options: Any) -> Session:
-        return Session(api_key="key", transport=MemoryTransport(self), **options)
-
-
 # Results ##############################################################################################################
 
 
@@ -126,16 +92,6 @@ def test_results_come_as_they_complete() -> None:
         async with fake.session() as session, session.run_many(names(3)) as results:
             order = [(result.index, round(now())) async for result in results]
         assert order == [(1, 10), (2, 20), (0, 30)]
-
-    run_in_virtual_time(main())
-
-
-def test_no_more_runs_at_a_time_than_asked_for() -> None:
-    async def main() -> None:
-        busy = Busy(most=1000)
-        async with busy.session() as session:
-            each_once(await collect(session.run_many(names(50), concurrency=7)), 50)
-        assert busy.highest == 7
 
     run_in_virtual_time(main())
 
@@ -466,79 +422,6 @@ def test_outputs_that_do_not_fit_are_results_like_others() -> None:
         assert {result.index: type(result.error) for result in results if result.error} == {
             1: APIResponseValidationError
         }
-
-    run_in_virtual_time(main())
-
-
-# 429 ##################################################################################################################
-
-
-@pytest.mark.parametrize("api", ["today", "seed"])
-@pytest.mark.parametrize("retry_after", [None, 5])
-def test_batch_finds_the_number_of_runs_that_the_service_takes(api: Any, retry_after: float | None) -> None:
-    async def main() -> None:
-        busy = Busy(most=4, retry_after=retry_after, api=api)
-        async with busy.session() as session:
-            results = await collect(session.run_many(names(60), concurrency=32))
-        each_once(results, 60)
-        assert not [result.error for result in results if result.error]
-        assert busy.fake.runs == dict.fromkeys(names(60), 1)
-        if api == "today":  # whose request lasts as long as the run
-            assert busy.refused < 60
-
-    run_in_virtual_time(main())
-
-
-def test_all_requests_wait_for_the_service_that_refuses_one() -> None:
-    async def main() -> None:
-        busy = Busy(most=3, retry_after=50)
-        busy.fake.script(Step("done", after=1))
-        async with busy.session() as session:
-            results = await collect(session.run_many(names(30), concurrency=8))
-        each_once(results, 30)
-        assert all(result.outcome for result in results)
-        begun = busy.posts[0]
-        assert busy.posts[7] == begun
-        assert busy.posts[8] == begun + 50  # three runs have ended at begun + 1
-        assert busy.posts.count(begun + 50) <= 4
-
-    run_in_virtual_time(main())
-
-
-def test_service_that_asks_for_too_much_patience_is_a_failure() -> None:
-    async def main() -> None:
-        for faults, options, attempts in (
-            ([Status(429, retry_after=61, on=CreateTask, times=None)], {}, 3),
-            ([Status(429, on=CreateTask, times=None)], {"retry": RetryPolicy(max_retries=0)}, 3),
-            ([Status(429, headers={"x-should-retry": "false"}, on=CreateTask, times=None)], {}, 3),
-            ([Status(429, on=CreateTask, times=None)], {}, 3 * 21),
-        ):
-            fake = FakeHandinger()
-            seen: list[Any] = []
-            async with fake.session(*faults, observe=seen.append, **options) as session:  # type: ignore[arg-type]
-                results = await collect(session.run_many(names(3)))
-            assert [type(result.error) for result in results] == [RateLimitError] * 3
-            assert len(seen) == attempts
-            assert not fake.runs
-
-    run_in_virtual_time(main())
-
-
-def test_leaving_a_batch_that_waits_for_the_service_is_immediate() -> None:
-    async def main() -> None:
-        fake = FakeHandinger()
-        before = asyncio.all_tasks()
-        async with fake.session(Status(429, retry_after=60, on=CreateTask, times=None)) as session:
-            async with session.run_many(names(30), concurrency=8):
-                await asyncio.sleep(5)
-            assert now() == 5
-            assert asyncio.all_tasks() == before
-            async with session.run_many(names(30), concurrency=8) as results:
-                await asyncio.sleep(1)
-                await session.aclose()
-                errors = {type(result.error) async for result in results}
-        assert errors == {ConfigurationError}
-        assert now() == 6
 
     run_in_virtual_time(main())
 
