@@ -64,9 +64,13 @@ class UploadPayload(aiohttp.Payload):
             self.failure = error
             raise
 
+    def read(self) -> bytes:
+        """Return the whole body, for libraries that record what aiohttp sends."""
+        return self._value.read()
+
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the body as text, for middlewares of a session that the user gave."""
-        return self._value.read().decode(encoding, errors)
+        return self.read().decode(encoding, errors)
 
     async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         """Return the whole body, for middlewares of a session that the user gave."""

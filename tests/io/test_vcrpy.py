@@ -32,3 +32,18 @@ async def test_a_cassette_replays_a_session_and_masks_its_key(tmp_path, pytestco
     assert KEY not in path.read_text()
     assert "'***'" in path.read_text()
     assert "sk" not in yaml.dump({"key": Secret(KEY)})
+
+
+async def test_a_cassette_replays_an_upload_of_any_bytes(tmp_path):
+    async def talk():
+        async with Session(api_key=KEY, base_url=url) as session:
+            files = [("a.bin", bytes(range(256))), ("b.txt", b"text")]
+            return await session.tasks.create(input="x", task_id="tsk_1", files=files)
+
+    path = tmp_path / "cassette.yaml"
+    cassettes = vcr.VCR(filter_headers=["authorization"])
+    async with serve(FakeHandinger(api="today")) as url:
+        with cassettes.use_cassette(str(path)):
+            recorded = await talk()
+    with cassettes.use_cassette(str(path), record_mode="none"):
+        assert await talk() == recorded
