@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import attrs
@@ -26,21 +26,19 @@ from ..errors import (
 )
 from ..http import Request, Response
 from ..models.outcomes import Outcome
-from ..retry import RetryPolicy
 from ..schema import make_schema
 from .calls import Settings
 from .gates import Gate
 from .polling import UpdateFunction, run_deadline
 from .records import Records
 from .runs import INTERRUPTED, Job, decode_output, find_run, is_older, make_template, run
+from .starting import OtherwisePolicy
 from .task_runs import SETTLING
 
 if TYPE_CHECKING:
     from .journal import Row
 
 __all__ = ["BatchRuns", "Entry"]
-
-R = TypeVar("R")
 
 #: How often a run that is refused with status 429 is requested again.
 _PATIENCE = 20
@@ -58,12 +56,10 @@ class Entry:
         arguments: The arguments of its run.
         digest: Its fingerprint; ``""`` without a journal.
         row: What the journal knows of it.
-        error: The reason why it cannot be run.
 
     Attributes:
         ids: The ids of its worker and task, as far as they are known.
         started: True once a service of the older generation has started its run.
-        limit: The time limit of the batch, while the run itself keeps none.
     """
 
     index: int
@@ -71,39 +67,22 @@ class Entry:
     arguments: Mapping[str, Any]
     digest: str = ""
     row: Row | None = None
-    error: ConfigurationError | None = None
     ids: dict[str, str | None] = attrs.field(factory=lambda: {"worker_id": None, "task_id": None}, init=False)
     started: bool = attrs.field(default=False, init=False)
-    limit: asyncio.Timeout | None = attrs.field(default=None, init=False)
 
     def expired(self, deadline: float) -> RunTimeoutError:
         """Return the error for the end of the time."""
         return RunTimeoutError(f"the run had not ended after {deadline:g} s", **self.ids)
 
 
-@attrs.frozen
-class _GatePolicy(RetryPolicy):
+class _GatePolicy(OtherwisePolicy):
     """A retry policy that leaves requests that are refused with 429 to the gate of the batch."""
-
-    policy: RetryPolicy = attrs.field(kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        """Check nothing: the numbers are those of the policy."""
-
-    @classmethod
-    def wrap(cls, policy: RetryPolicy) -> _GatePolicy:
-        """Return a policy that decides as another one about everything else."""
-        return cls(policy=policy, **{name: getattr(policy, name) for name in attrs.fields_dict(RetryPolicy)})
 
     def delay(self, request: Request, outcome: Response | APIConnectionError, **options: Any) -> float | None:
         """Decide as the policy does, except about a POST that is refused with 429."""
         if isinstance(outcome, Response) and outcome.status == 429 and request.method == "POST":
             return None
-        return self.policy.delay(request, outcome, **options)
-
-    def backoff(self, attempt: int, **options: Any) -> float:
-        """Return the backoff of the policy."""
-        return self.policy.backoff(attempt, **options)
+        return super().delay(request, outcome, **options)
 
 
 class BatchRuns:
@@ -131,16 +110,16 @@ class BatchRuns:
         repeat_unknown: bool,
     ) -> None:
         self._policy = settings.options.retry
-        options = attrs.evolve(settings.options, retry=_GatePolicy.wrap(self._policy))
+        options = attrs.evolve(settings.options, retry=_GatePolicy(self._policy))
         self._settings: Settings = attrs.evolve(settings, options=options)
         self._records = records
-        self._gate = Gate(settings.pool, concurrency)
+        self._gate = Gate(settings.pool, concurrency, self._policy)
         self._defaults = defaults
         self._output_schema = output_schema
         self._on_update = on_update
         self._repeat_unknown = repeat_unknown
         self._template: str | None = None
-        self._asking = asyncio.Lock()
+        self._once = asyncio.Lock()
         self._workers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def check(self) -> None:
@@ -156,22 +135,24 @@ class BatchRuns:
         if await self._records.call("fact", "schema", schema) not in (schema, None):
             raise ConfigurationError("the journal is of a batch with another output_schema")
 
-    async def run(self, entry: Entry) -> Outcome[Any]:
+    async def run(self, entry: Entry, ends: float | None) -> Outcome[Any]:
         """Perform the run of an input, or wait for the one that was started before.
+
+        Args:
+            entry: The input.
+            ends: The time of the event loop at which to give up; None for no limit.
 
         Raises:
             HandingerError: It has no outcome.
             OSError: A file cannot be read, or the journal cannot be written.
         """
-        if entry.error is not None:
-            raise entry.error
         row = entry.row
         if row is not None and row.result is not None:
             from .journal import load_result
 
             return decode_output(load_result(row.result), self._output_schema)
         try:
-            outcome = await self._run(entry)
+            outcome = await self._run(entry, ends)
         except RunFailedError as error:
             with suppress(OSError):  # which the batch reports: the failure is known nevertheless
                 await self._records.call("finish", entry.index, error)
@@ -180,32 +161,35 @@ class BatchRuns:
             await self._records.call("finish", entry.index, outcome)
         return decode_output(outcome, self._output_schema)
 
-    async def _run(self, entry: Entry) -> Outcome[Any]:
+    async def _run(self, entry: Entry, ends: float | None) -> Outcome[Any]:
         try:
             if entry.row is not None and entry.row.posted:
-                return await self._find(entry, entry.row)
-            return await self._start(entry)
+                return await self._find(entry, entry.row, ends)
+            return await self._start(entry, ends)
         except RunUnknownError:
             started = entry.started or (entry.row is not None and entry.row.started)
             if started or not self._repeat_unknown or self._settings.pool.closed:
                 raise
-        return await self._start(entry, again=True)
+        return await self._start(entry, ends, again=True)
 
-    async def _find(self, entry: Entry, row: Row) -> Outcome[Any]:
+    async def _find(self, entry: Entry, row: Row, ends: float | None) -> Outcome[Any]:
         """Wait for a run that was started before, or may have been."""
         entry.ids = {"worker_id": row.worker_id, "task_id": row.task_id}
-        if row.task_id is None and (not row.started or self._worker_of(entry) is not None):
-            # Of the older generation. The state of a worker that was continued may be that of another run.
-            raise RunUnknownError(f"the run may have been started: {INTERRUPTED}", **entry.ids)
+        if row.task_id is None:  # of the older generation
+            if not row.started:
+                raise RunUnknownError(f"the run may have been started: {INTERRUPTED}", **entry.ids)
+            if self._worker_of(entry) is not None:
+                reason = "the run was started; the state of its worker may be that of another run"
+                raise RunUnknownError(reason, **entry.ids)
         now = time.time()  # the clock that a later process shares
         sought = await self._records.call("sought", entry.index, now)
-        async with run_deadline(self._settings, None, lambda: entry):
-            return await find_run(
-                self._settings,
-                **entry.ids,
-                grace=min(max(0.0, SETTLING - (now - sought)), SETTLING),
-                on_update=self._updates(entry),
-            )
+        return await find_run(
+            self._settings,
+            **entry.ids,
+            grace=min(max(0.0, SETTLING - (now - sought)), SETTLING),
+            ends=ends,
+            on_update=self._updates(entry),
+        )
 
     def _worker_of(self, entry: Entry) -> str | None:
         """Return the worker that the caller has chosen."""
@@ -215,46 +199,60 @@ class BatchRuns:
     async def _alone(self, entry: Entry) -> AsyncIterator[None]:
         """Let a worker of the older generation perform one run at a time: its state does not tell whose it is."""
         worker_id = self._worker_of(entry)
-        if isinstance(worker_id, str) and await self._is_older():
-            async with self._workers.setdefault(worker_id, asyncio.Lock()):
-                yield
-        else:
+        alone: asyncio.Lock | nullcontext[None] = nullcontext()
+        if isinstance(worker_id, str):
+            try:
+                older = await self._is_older()
+            except APIError:  # the service does not say: the run itself will tell
+                older = True
+            if older:
+                alone = self._workers.setdefault(worker_id, asyncio.Lock())
+        async with alone:
             yield
 
     async def _is_older(self) -> bool:
-        async with self._asking:  # once
+        async with self._once:
             return await is_older(self._settings)
 
-    async def _start(self, entry: Entry, *, again: bool = False) -> Outcome[Any]:
+    async def _start(self, entry: Entry, ends: float | None, *, again: bool = False) -> Outcome[Any]:
         """Request a run when the gate admits it, again if the service refuses it with 429.
 
         Args:
             entry: The input.
+            ends: The time of the event loop at which to give up.
             again: The run may have been requested before.
         """
+        loop = asyncio.get_running_loop()
         for refusals in count(1):
-            async with self._alone(entry), self._gate.admit() as admission:
+            left = None if ends is None else ends - loop.time()
+            if left is not None and left <= 0:
+                raise RunTimeoutError("the time was over before this run", **entry.ids)
+            limit = nullcontext() if left is None else run_deadline(self._settings, left, lambda: entry)
+            async with limit as scope, self._alone(entry), self._gate.admit() as admission:
                 try:
-                    outcome = await self._post(entry, again=again)
+                    job = await self._prepare(entry, again=again)
+                    if scope is not None:
+                        scope.reschedule(None)  # the run keeps the time itself: it knows whether it is over
+                    outcome = await self._post(entry, job, ends, again=again)
                 except RateLimitError as error:
-                    delay = self._delay(error, admission)
-                    if delay is None or refusals > _PATIENCE or entry.started:
+                    if not self._slow_down(error, admission) or refusals > _PATIENCE:
                         raise
                 else:
                     self._gate.succeed()
                     return outcome
         raise AssertionError("not reached")
 
-    def _delay(self, error: RateLimitError, admission: int) -> float | None:
-        """Close the gate after a refusal; return None if the policy does not permit another request."""
+    def _slow_down(self, error: RateLimitError, admission: int) -> bool:
+        """Close the gate after a refusal; return True if the policy permits another request."""
         delay = self._policy.delay(_POST, error.response, attempt=1)
         asked = error.retry_after
         if delay is None:  # longer than the policy permits, or it permits none: the others wait nevertheless
             asked = min(asked or 0.0, self._policy.max_retry_after)
-        self._gate.refuse(admission, self._policy, asked)
-        return delay
+        self._gate.refuse(admission, asked)
+        return delay is not None
 
-    async def _post(self, entry: Entry, *, again: bool) -> Outcome[Any]:
+    async def _prepare(self, entry: Entry, *, again: bool) -> Job:
+        """Record that a run is about to be requested; return its arguments."""
         job = await self._job(entry, again=again)
         task_id = None if self._settings.generation.older else job.operation.task_id
         entry.ids = {"worker_id": job.worker_id, "task_id": task_id}
@@ -264,39 +262,18 @@ class BatchRuns:
             if not again:
                 self._records.submit("refuse", entry.index)
             raise
+        return job
+
+    async def _post(self, entry: Entry, job: Job, ends: float | None, *, again: bool) -> Outcome[Any]:
         try:
-            with self._unlimited(entry):
-                return await run(self._settings, job)
+            return await run(self._settings, job, ends)
         except RunError:
             raise
         except (APIError, OSError, ConfigurationError):  # the run was not started, unless it was before
-            if not again and not entry.started and not self._settings.pool.closed:
+            if not again and not self._settings.pool.closed:
                 with suppress(OSError):
                     await self._records.call("refuse", entry.index)
             raise
-
-    @contextmanager
-    def _unlimited(self, entry: Entry) -> Iterator[None]:
-        """Lift the time limit of the batch during a run, which keeps it itself: it knows whether it is over."""
-        limit = entry.limit
-        if limit is None:
-            yield
-            return
-        end = limit.when()
-        limit.reschedule(None)
-        try:
-            yield
-        finally:
-            limit.reschedule(end)
-
-    def _deadline(self, entry: Entry) -> float | None:
-        """Return the seconds that a run may take: those of the session, or those that are left of the batch."""
-        deadline = self._settings.options.timeouts.deadline
-        end = None if entry.limit is None else entry.limit.when()
-        if end is None:
-            return deadline
-        left = max(1e-3, end - asyncio.get_running_loop().time())
-        return left if deadline is None else min(deadline, left)
 
     async def _job(self, entry: Entry, *, again: bool) -> Job:
         """Return the arguments of a run."""
@@ -305,16 +282,11 @@ class BatchRuns:
             arguments["new_task_id"] = entry.ids["task_id"]  # if it turns up after all, it is waited for
         if arguments.get("worker_id") is None and self._output_schema is not None:
             arguments["worker_id"] = await self._find_template()
-        return Job(
-            **arguments,
-            deadline=self._deadline(entry),
-            on_start=partial(self._note_start, entry),
-            on_update=self._updates(entry),
-        )
+        return Job(**arguments, on_start=partial(self._note_start, entry), on_update=self._updates(entry))
 
     async def _find_template(self) -> str:
         """Return the worker with the output schema of the batch; make it if there is none."""
-        async with self._asking:
+        async with self._once:
             template = self._template or await self._records.call("fact", "template")
             if template is None:
                 made = await make_template(self._settings, make_schema(self._output_schema))

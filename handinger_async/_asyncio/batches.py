@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
-from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
@@ -16,7 +15,7 @@ from ..errors import ConfigurationError, RunTimeoutError, RunUnknownError, quote
 from ..models.outcomes import Outcome
 from .batch_runs import BatchRuns, Entry
 from .calls import Settings
-from .polling import check_arguments, run_deadline
+from .polling import check_arguments
 from .progress import Progress
 from .records import Records
 
@@ -199,22 +198,24 @@ class RunMany(Generic[T]):
             await self._slots.acquire()
             try:
                 given = await self._take()
-            except Exception:
-                await self._launch_all(waiting)
+            except (Exception, asyncio.CancelledError):
+                if not self._closed:
+                    self._slots.release()
+                    await self._launch_all(waiting)
                 raise
             if self._closed:  # and the inputs went on after a CancelledError
                 return
             if given is _END:
+                self._slots.release()
                 break
             index += 1
             entry = await self._make_entry(index, given)
-            if entry.row is not None and entry.row.result is not None:
+            if entry is not None and entry.row is not None and entry.row.result is not None:
                 self._launch(entry)
-                continue
-            waiting.append(entry)
-            if index < self._records.last and len(waiting) < _MAX_COMPARED:
+            elif entry is not None:
                 self._slots.release()
-            else:
+                waiting.append(entry)
+            if index >= self._records.last or len(waiting) >= _MAX_COMPARED:
                 await self._launch_all(waiting)
         else:
             return
@@ -225,11 +226,10 @@ class RunMany(Generic[T]):
         await self._launch_all(waiting)
 
     async def _launch_all(self, waiting: deque[Entry]) -> None:
-        """Start runs, the first of them in the slot that is already taken."""
+        """Start runs, each when there is a slot for it."""
         while waiting:
+            await self._slots.acquire()
             self._launch(waiting.popleft())
-            if waiting:
-                await self._slots.acquire()
 
     async def _take(self) -> Any:
         """Return the next input.
@@ -248,11 +248,12 @@ class RunMany(Generic[T]):
                 given = None
         else:
             given = next(self._inputs, _END)
-        if given is not _END and self._time_left() == 0:
+        if given is not _END and self._ends is not None and asyncio.get_running_loop().time() >= self._ends:
             raise RunTimeoutError(f"the batch had not ended after {self._deadline:g} s: inputs are left")
         return given
 
-    async def _make_entry(self, index: int, given: Any) -> Entry:
+    async def _make_entry(self, index: int, given: Any) -> Entry | None:
+        """Compare an input with the journal; return None if it cannot be recorded, which is its result."""
         arguments = dict(given) if isinstance(given, Mapping) else {"input": given}
         if isinstance(files := arguments.get("files"), Iterator) and not hasattr(files, "read"):
             arguments["files"] = tuple(files)  # it is read twice
@@ -263,7 +264,10 @@ class RunMany(Generic[T]):
         try:
             digest = fingerprint({**self._defaults, **arguments})
         except ConfigurationError as error:
-            return Entry(index, given, arguments, error=error)
+            if index <= self._records.last:  # there is another input in the journal
+                raise
+            self._add(RunResult(index, given, None, error.with_traceback(None)))
+            return None
         return Entry(index, given, arguments, digest, await self._records.call("find", index, digest))
 
     # Runs #############################################################################################################
@@ -278,16 +282,11 @@ class RunMany(Generic[T]):
         self._news.set()
 
     async def _work(self, entry: Entry) -> None:
-        left = self._time_left()
-        limit = nullcontext() if left is None else run_deadline(self._settings, left, lambda: entry)
         outcome = None
         failure: Exception | None = None
         try:
-            _check_arguments(entry.arguments)
-            if left == 0:
-                raise RunTimeoutError("the time was over before this run")
-            async with limit as entry.limit:
-                outcome = await self._runs.run(entry)
+            _check_input(entry.arguments)
+            outcome = await self._runs.run(entry, self._ends)
         except Exception as error:
             failure = error
         except asyncio.CancelledError as error:
@@ -306,11 +305,8 @@ class RunMany(Generic[T]):
         if self._progress is not None:
             self._progress.add(failed=result.error is not None)
 
-    def _time_left(self) -> float | None:
-        return None if self._ends is None else max(0.0, self._ends - asyncio.get_running_loop().time())
 
-
-def _check_arguments(arguments: Mapping[str, Any]) -> None:
+def _check_input(arguments: Mapping[str, Any]) -> None:
     if unknown := arguments.keys() - _OWN:
         raise ConfigurationError(
             f"an input has {quoted(min(map(str, unknown)))}, which is none of {', '.join(sorted(_OWN))}"

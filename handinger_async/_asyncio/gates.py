@@ -23,10 +23,12 @@ class Gate:
     Args:
         pool: The pool of the session.
         limit: The number of runs at a time.
+        policy: The retry policy, for its backoff.
     """
 
-    def __init__(self, pool: Pool, limit: int) -> None:
+    def __init__(self, pool: Pool, limit: int, policy: RetryPolicy) -> None:
         self._pool = pool
+        self._policy = policy
         self._most = limit
         self._limit = float(limit)
         self._active = 0
@@ -66,12 +68,11 @@ class Gate:
             self._active -= 1
             self._wake()
 
-    def refuse(self, admission: int, policy: RetryPolicy, delay: float | None) -> None:
+    def refuse(self, admission: int, delay: float | None) -> None:
         """Close the gate, since the service has refused a run.
 
         Args:
             admission: The number that `admit` gave.
-            policy: The retry policy.
             delay: Seconds for which to admit no run; None for the backoff of the policy.
         """
         if admission == self._closings:
@@ -79,7 +80,7 @@ class Gate:
             self._refusals += 1
             self._limit = max(1.0, float(self._active // 2))
         if delay is None:
-            delay = policy.backoff(self._refusals)
+            delay = self._policy.backoff(self._refusals)
         self._opens = max(self._opens, asyncio.get_running_loop().time() + delay)
 
     def succeed(self) -> None:

@@ -71,11 +71,11 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - ":memory:" is a file like others
-        self._name = shorten(path, 200)
-        with suppress(OSError, ValueError):  # which SQLite reports, or the file is there: opening it would unlock it
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._name = shorten(os.fsdecode(path), 200)
         try:
+            path = os.path.realpath(path)  # ":memory:" is a file like others
+            with suppress(OSError):  # which SQLite reports, or the file is there: opening it would unlock it
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         except (sqlite3.Error, ValueError) as error:
             raise ConfigurationError(f"the journal {self._name} cannot be opened: {error}") from error
@@ -91,11 +91,12 @@ class Journal:
             # The lock is held until the connection is closed, or the process ends in whatever way.
             self._run("PRAGMA locking_mode = EXCLUSIVE")
             self._run("BEGIN IMMEDIATE")
-            if self._one("SELECT count(*) FROM sqlite_master") == 0:
+            made_by = self._one("PRAGMA application_id")
+            if made_by == 0 and self._one("SELECT count(*) FROM sqlite_master") == 0:
+                made_by = _APPLICATION_ID
                 for statement in filter(str.strip, _TABLES.split(";")):
                     self._run(statement)
                 self._run(f"PRAGMA application_id = {_APPLICATION_ID}")
-            made_by = self._one("PRAGMA application_id")
             self._run("COMMIT")
             if made_by != _APPLICATION_ID:
                 raise ConfigurationError(f"the journal {self._name} is another kind of file")

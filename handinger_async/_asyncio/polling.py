@@ -106,7 +106,8 @@ class Poll(Generic[S]):
             interrupt: A task whose end ends the request.
 
         Returns:
-            The state; None if the request was interrupted, or failed: then `failure` is the reason.
+            The state; None if the request failed: then `failure` is the reason. None also if it was interrupted: then
+            `failure` is that of the request before.
         """
         try:
             state = await (retrieve() if interrupt is None else _until(interrupt, retrieve()))

@@ -35,7 +35,7 @@ class Records:
         self._thread: ThreadPoolExecutor | None = None
         self._pending: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
         self._writing: asyncio.Task[None] | None = None
-        self._closing = False
+        self._finishing: asyncio.Future[None] | None = None
         self.last = -1
         self.failure: OSError | None = None
 
@@ -82,7 +82,7 @@ class Records:
         """Call a method of the journal after the calls before, without waiting for it."""
         waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         waiter.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it
-        if self._journal is None or self._closing:
+        if self._journal is None or self._thread is None:
             waiter.set_result(None)
         else:
             self._pending.append((partial(getattr(self._journal, method), *args), waiter))
@@ -92,19 +92,13 @@ class Records:
 
     async def close(self) -> None:
         """Close the journal after all calls have ended. Idempotent."""
-        thread = self._thread
-        if thread is None:
-            return
-        self._closing = True
-        try:
-            if self._writing is not None:
-                await asyncio.wait((self._writing,))
-        finally:
-            self._thread = None
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
             # In the thread, after all that it was given: also if this task, or another, is cancelled.
-            closing = asyncio.get_running_loop().run_in_executor(thread, self._finish)
+            self._finishing = asyncio.get_running_loop().run_in_executor(thread, self._finish)
             thread.shutdown(wait=False)
-        await asyncio.shield(closing)
+        if self._finishing is not None:
+            await asyncio.shield(self._finishing)
 
     def _finish(self) -> None:
         """Perform the calls that nobody waits for any more, and close the journal."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, overload
 
 import attrs
 
@@ -142,16 +143,20 @@ async def wait_for_worker(settings: Settings, worker_run: WorkerRun, deadline: f
         return await worker_run.wait()
 
 
-async def run(settings: Settings, job: Job) -> Outcome[Any]:
-    """Run a job on a service of either generation; see `handinger_async.Session.run`."""
-    loop = asyncio.get_running_loop()
-    deadline = settings.options.timeouts.deadline if job.deadline is None else job.deadline
-    end = None if deadline is None else loop.time() + deadline
+async def run(settings: Settings, job: Job, ends: float | None = None) -> Outcome[Any]:
+    """Run a job on a service of either generation; see `handinger_async.Session.run`.
+
+    Args:
+        settings: The settings of the session.
+        job: The arguments.
+        ends: The time of the event loop at which to give up, if that is before the deadline.
+    """
+    left = _Left(settings, job.deadline, ends)
     task_run = _task_run(settings, job)
     current: TaskRun | WorkerRun = task_run
     state = None
     try:
-        async with run_deadline(settings, job.deadline, lambda: current):
+        async with run_deadline(settings, left.seconds(), lambda: current):
             older = settings.generation.older
             if not older:
                 try:
@@ -173,8 +178,7 @@ async def run(settings: Settings, job: Job) -> Outcome[Any]:
         if is_template(error):  # it was of the newer generation after all
             settings.generation.older = None
         raise
-    extra_time = _EXTRA_TIME if end is None else min(_EXTRA_TIME, max(0.0, end - loop.time()))
-    return await _finish(settings, task_run, state, job, extra_time)
+    return await _finish(settings, task_run, state, job, left.seconds(_EXTRA_TIME))
 
 
 async def find_run(
@@ -183,30 +187,62 @@ async def find_run(
     worker_id: str | None,
     task_id: str | None,
     grace: float,
+    ends: float | None = None,
     on_update: UpdateFunction | None = None,
 ) -> Outcome[Any]:
     """Wait for a run that another process has started, or may have.
 
     Args:
         settings: The settings of the session.
-        worker_id: The id of the worker, if it is known.
+        worker_id: The id of the worker; of a task, if it is known.
         task_id: The id of the task; None for a run on a service of the older generation.
         grace: Seconds for which the service may not know the task.
+        ends: The time of the event loop at which to give up, if that is before the deadline of the session.
         on_update: Called with each new state.
 
     Raises:
         RunFailedError: The run ended in failure.
-        RunUnknownError: The service does not know the task, or there is no id to ask for.
+        RunTimeoutError: It had not ended in time.
+        RunUnknownError: The service does not know the task.
         APIError: The service does not know the worker, or refuses the question.
     """
-    if task_id is not None:
-        task_run = TaskRun(settings, task_id, worker_id, on_update)
-        outcome = task_run.outcome(await task_run.settle(APIConnectionError(INTERRUPTED), grace))
-        worker = await _final_worker(settings, outcome, _EXTRA_TIME)
-        return outcome if worker is None else task_run.outcome(task_run.result(), worker)
-    if worker_id is None:
-        raise RunUnknownError(f"the run may have been started: {INTERRUPTED}")
-    return worker_outcome(await WorkerRun(settings, worker_id, on_update).wait())
+    left = _Left(settings, None, ends)
+    if task_id is None:
+        worker_run = WorkerRun(settings, worker_id, on_update)
+        async with run_deadline(settings, left.seconds(), lambda: worker_run):
+            return worker_outcome(await worker_run.wait())
+    task_run = TaskRun(settings, task_id, worker_id, on_update)
+    async with run_deadline(settings, left.seconds(), lambda: task_run):
+        state = await task_run.settle(APIConnectionError(INTERRUPTED), grace)
+    outcome = task_run.outcome(state)
+    worker = await _final_worker(settings, outcome, left.seconds(_EXTRA_TIME))
+    return outcome if worker is None else task_run.outcome(state, worker)
+
+
+class _Left:
+    """The time that is left of a run.
+
+    Args:
+        settings: The settings of the session.
+        deadline: The time limit in seconds; None for that of the session.
+        ends: The time of the event loop at which it ends at the latest.
+    """
+
+    def __init__(self, settings: Settings, deadline: float | None, ends: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        limit = settings.options.timeouts.deadline if deadline is None else deadline
+        self._end = min(math.inf if limit is None else self._loop.time() + limit, math.inf if ends is None else ends)
+
+    @overload
+    def seconds(self) -> float | None: ...
+
+    @overload
+    def seconds(self, most: float) -> float: ...
+
+    def seconds(self, most: float = math.inf) -> float | None:
+        """Return the seconds that are left, and no more than ``most``; None for no limit."""
+        left = min(most, max(0.0, self._end - self._loop.time()))
+        return None if left == math.inf else left
 
 
 def _task_run(settings: Settings, job: Job) -> TaskRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
 import attrs
@@ -18,7 +19,7 @@ from ..operations import Operation
 from ..retry import RetryPolicy
 from .calls import Call, Settings
 
-__all__ = ["DoubtfulError", "is_template", "send_once"]
+__all__ = ["DoubtfulError", "OtherwisePolicy", "is_template", "send_once"]
 
 R = TypeVar("R")
 
@@ -35,32 +36,48 @@ class DoubtfulError(Exception):
         self.failure = failure
 
 
-class _OncePolicy(RetryPolicy):
-    """The retry policy of a request that must not be performed twice, whatever the policy of the session permits.
+class OtherwisePolicy(RetryPolicy):
+    """A retry policy that decides as another one, unless a subclass decides otherwise.
 
     Args:
-        policy: The policy of the session.
+        policy: The other one.
+    """
+
+    policy: RetryPolicy
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        object.__setattr__(self, "policy", policy)
+        for name in attrs.fields_dict(RetryPolicy):
+            object.__setattr__(self, name, getattr(policy, name))
+
+    def delay(self, request: Request, outcome: Response | APIConnectionError, **options: Any) -> float | None:
+        """Decide as the policy does."""
+        return self.policy.delay(request, outcome, **options)
+
+    def backoff(self, attempt: int, **options: Any) -> float:
+        """Return the backoff of the policy."""
+        return self.policy.backoff(attempt, **options)
+
+
+class _OncePolicy(OtherwisePolicy):
+    """The retry policy of a request that must not be performed twice, whatever the policy of the session permits.
 
     Attributes:
         refused: The number of the last attempt that cannot have been performed.
     """
 
-    policy: RetryPolicy
     refused: int
 
     def __init__(self, policy: RetryPolicy) -> None:
-        super().__init__()
-        object.__setattr__(self, "policy", policy)
+        super().__init__(policy)
         object.__setattr__(self, "refused", 0)
 
-    def delay(
-        self, request: Request, outcome: Response | APIConnectionError, *, attempt: int, **options: Any
-    ) -> float | None:
+    def delay(self, request: Request, outcome: Response | APIConnectionError, **options: Any) -> float | None:
         """Decide as the policy does, if the request cannot have been performed."""
         if outcome.status != 429 if isinstance(outcome, Response) else outcome.request_sent:
             return None
-        object.__setattr__(self, "refused", attempt)
-        return self.policy.delay(request, outcome, attempt=attempt, **options)
+        object.__setattr__(self, "refused", options["attempt"])
+        return super().delay(request, outcome, **options)
 
 
 async def send_once(settings: Settings, operation: Operation[R]) -> R:
@@ -83,6 +100,14 @@ async def send_once(settings: Settings, operation: Operation[R]) -> R:
     call = Call(attrs.evolve(settings, options=options), encode_request(operation))
     try:
         return call.decode(operation, await call.fetch())
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+        failure = ConfigurationError("the request ended with a CancelledError, of the function for the key perhaps")
+        failure.__cause__ = error
+        if policy.refused == call.attempts or call.needs_key:
+            raise failure from error
+        raise DoubtfulError(failure) from None
     except Exception as error:
         if policy.refused == call.attempts or call.needs_key or not _is_doubtful(error, operation):
             raise

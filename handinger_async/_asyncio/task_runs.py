@@ -14,7 +14,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
@@ -35,8 +35,6 @@ from .polling import KeptError, Poll, UpdateFunction, is_transient
 from .starting import DoubtfulError, send_once
 
 __all__ = ["NO_TASK", "SETTLING", "TaskRun", "make_task_id", "retrieve_task"]
-
-R = TypeVar("R")
 
 #: Seconds for which a task that may have been started is looked for.
 SETTLING = 30.0

@@ -35,8 +35,7 @@ class AiohttpTransport:
     """Sends requests with aiohttp.
 
     Event streams, and tasks whose response comes when they are over, use a separate, unlimited connection pool, so that
-    they never block other requests. Cookies are not
-    stored, redirects are not followed and nothing is retried.
+    they never block other requests. Cookies are not stored, redirects are not followed and nothing is retried.
 
     The transport can be created outside an event loop and used in several loops, one after the other or in threads.
     Each loop has its own connections. They are closed by `aclose`, or when ``asyncio.run`` shuts the loop down.

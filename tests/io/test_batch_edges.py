@@ -10,6 +10,7 @@ import pytest
 
 from handinger_async import (
     ConfigurationError,
+    NotFoundError,
     RunTimeoutError,
     RunUnknownError,
     Session,
@@ -133,10 +134,11 @@ def test_run_that_is_over_at_the_deadline_has_its_outcome(deadline: float, monke
 
 async def test_tasks_leave_the_connections_to_other_requests() -> None:
     fake = FakeHandinger(api="today")
-    asked = asyncio.Event()
+    posted, asked = asyncio.Event(), asyncio.Event()
 
     async def handler(request: Request) -> HandlerResult:
         if request.method == "POST":
+            posted.set()
             await asked.wait()
         else:
             asked.set()
@@ -147,7 +149,8 @@ async def test_tasks_leave_the_connections_to_other_requests() -> None:
         Session(api_key="key", base_url=url, transport=AiohttpTransport(limit=1)) as session,
     ):
         creating = [asyncio.create_task(session.tasks.create(input=name)) for name in names(3)]
-        with pytest.raises(Exception, match="404"):
+        await posted.wait()
+        with pytest.raises(NotFoundError):
             await session.tasks.retrieve("tsk_unknown")
         await asyncio.gather(*creating)
 
@@ -190,11 +193,14 @@ def test_cancelled_error_of_the_inputs_is_a_failure() -> None:
     run_in_virtual_time(main())
 
 
-def test_cancelled_error_within_a_run_is_its_result() -> None:
+def test_cancelled_error_of_the_function_for_the_key_is_a_refusal(tmp_path: Path) -> None:
     async def main() -> None:
         async with FakeHandinger().session(api_key=cancelled) as session:
-            results = await collect(session.run_many(names(2)))
-        assert [type(result.error) for result in results] == [RunUnknownError] * 2
+            results = await collect(session.run_many(names(2), journal=tmp_path / "j"))
+        assert [type(result.error) for result in results] == [ConfigurationError] * 2
+        async with FakeHandinger().session() as session:
+            results = await collect(session.run_many(names(2), journal=tmp_path / "j"))
+        assert all(result.outcome for result in results)
 
     run_in_virtual_time(main())
 

@@ -1,6 +1,7 @@
 """Batches slow down together when the service refuses a run with status 429. In virtual time."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ def test_leaving_a_batch_that_waits_for_the_service_is_immediate() -> None:
 def test_place_of_one_who_gave_up_goes_to_the_next() -> None:
     async def main() -> None:
         async with FakeHandinger().session() as session:
-            gate = Gate(session._settings.pool, 1)
+            gate = Gate(session._settings.pool, 1, RetryPolicy())
             admitted: dict[str, float] = {}
 
             async def one(name: str, *, delay: float | None = None, patience: float | None = None) -> None:
@@ -144,7 +145,7 @@ def test_place_of_one_who_gave_up_goes_to_the_next() -> None:
                     admitted[name] = now()
                     await asyncio.sleep(1)
                     if delay is not None:
-                        gate.refuse(admission, RetryPolicy(), delay)
+                        gate.refuse(admission, delay)
 
             tasks = []
             for arguments in ({"name": "a", "delay": 50}, {"name": "b", "patience": 20}, {"name": "c"}):
@@ -187,5 +188,42 @@ def test_service_that_refuses_for_long_gets_few_requests() -> None:
         assert max(map(begun.count, begun)) <= 4
         assert sorted(set(begun)) == [begun[0] + 60 * number for number in range(len(set(begun)))]
         assert len(set(begun)) > 10
+
+    run_in_virtual_time(main())
+
+
+def test_gate_counts_refusals_of_one_moment_once_and_grows_with_each_round() -> None:
+    async def main() -> None:
+        async with FakeHandinger().session() as session:
+            gate = Gate(session._settings.pool, 8, RetryPolicy())
+            async with AsyncExitStack() as half, AsyncExitStack() as others:
+                first = await half.enter_async_context(gate.admit())
+                for stack in (half, half, half, others, others, others, others):
+                    await stack.enter_async_context(gate.admit())
+                gate.refuse(first, 10)
+                await others.aclose()
+                gate.refuse(first, 5)  # the longest delay counts
+
+            async def places() -> int:
+                """Return the number of runs that are admitted at once."""
+                async with AsyncExitStack() as stack:
+                    for number in range(100):
+                        try:
+                            async with asyncio.timeout(20):
+                                await stack.enter_async_context(gate.admit())
+                        except TimeoutError:
+                            return number
+                return 100
+
+            assert await places() == 4
+            assert now() == 10 + 20
+            for _ in range(4):
+                gate.succeed()
+            assert await places() == 4  # a bit less than one round
+            gate.succeed()
+            assert await places() == 5
+            for _ in range(100):
+                gate.succeed()
+            assert await places() == 8
 
     run_in_virtual_time(main())

@@ -15,6 +15,7 @@ from handinger_async import (
     ConfigurationError,
 )
 from handinger_async._asyncio.journal import Journal, fingerprint
+from handinger_async._asyncio.records import Records
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.virtual_time import run as run_in_virtual_time
 
@@ -46,15 +47,27 @@ def test_name_that_is_special_to_sqlite_is_a_file(tmp_path: Path, monkeypatch: p
     assert (tmp_path / ":memory:").stat().st_mode & 0o777 == 0o600
 
 
-def test_other_database_is_refused_and_not_changed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "statements",
+    [["CREATE TABLE mine (x)"], ["PRAGMA journal_mode = WAL", "CREATE TABLE mine (x)"], ["PRAGMA application_id = 77"]],
+)
+def test_other_database_is_refused_and_not_changed(tmp_path: Path, statements: list[str]) -> None:
     path = tmp_path / "j"
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE mine (x)")
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
     connection.close()
     before = path.read_bytes()
     with pytest.raises(ConfigurationError, match="another kind of file"):
         Journal(path)
     assert path.read_bytes() == before
+
+
+def test_journal_at_the_end_of_a_link_is_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "j")
+    Journal(tmp_path / "link").close()
+    assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
 
 
 def test_journal_without_its_tables_is_refused(tmp_path: Path) -> None:
@@ -191,3 +204,13 @@ def test_journal_has_the_results_and_no_key(tmp_path: Path) -> None:
     assert b"sk-secret" not in (tmp_path / "j").read_bytes()
     assert rows[0][1] == fingerprint(DEFAULTS | {"input": "x"})
     assert json.loads(rows[0][-1])["outcome"]["output_text"] == "done"
+
+
+async def test_what_is_to_be_recorded_at_the_end_is_recorded(tmp_path: Path) -> None:
+    records = Records(tmp_path / "j")
+    await records.open()
+    records.submit("post", 0, "digest", "tsk_a", None)
+    await records.close()
+    journal = Journal(tmp_path / "j")
+    assert journal.find(0, "digest")
+    journal.close()

@@ -50,7 +50,13 @@ class Gateway:
 
 
 @pytest.mark.parametrize(
-    "response", [Response(504, {"x-should-retry": "true"}), Response(503, {"Retry-After": "1"}), Response(502)]
+    "response",
+    [
+        Response(500, {"x-should-retry": "true"}),
+        Response(504, {"x-should-retry": "true"}),
+        Response(503, {"Retry-After": "1"}),
+        Response(502),
+    ],
 )
 @pytest.mark.parametrize(("api", "end"), [("seed", "/api/workers"), ("today", "/api/tasks")])
 def test_error_of_a_gateway_after_the_run_began_does_not_double_it(api: Any, end: str, response: Response) -> None:

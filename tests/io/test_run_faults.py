@@ -22,7 +22,7 @@ from handinger_async.testing.scripts import Step
 from handinger_async.testing.virtual_time import run as run_in_virtual_time
 from handinger_async.transports.memory import MemoryTransport, call_handler
 
-from .test_run_doubts import is_post, perform
+from .test_run_doubts import Gateway, is_post, perform
 
 
 class Late:
@@ -58,26 +58,35 @@ def test_refusal_after_the_service_has_shown_the_run_is_a_doubt(api: Any, status
     run_in_virtual_time(main())
 
 
-def test_redirect_of_the_request_is_a_doubt() -> None:
+@pytest.mark.parametrize("api", ["today", "seed"])
+def test_redirect_of_the_request_is_a_doubt(api: Any) -> None:
     async def main() -> None:
-        fake = FakeHandinger(api="today")
-        late = Late(fake, Response(303, {"Location": "/api/tasks/other"}))
-        async with Session(api_key="k", transport=MemoryTransport(late)) as session:
-            assert (await session.run("x")).output_text
+        fake = FakeHandinger(api=api)
+        end = "/api/tasks" if api == "today" else "/api/workers"
+        gateway = Gateway(fake, end, Response(303, {"Location": "/api/other"}))
+        async with Session(api_key="k", transport=MemoryTransport(gateway)) as session:
+            if api == "today":
+                assert (await session.run("x")).output_text
+            else:
+                with pytest.raises(RunUnknownError):
+                    await session.run("x")
         assert fake.runs == {"x": 1}
 
     run_in_virtual_time(main())
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError("lost"), TimeoutError("late"), RuntimeError("a bug")])
-def test_any_error_of_a_transport_is_a_doubt(error: Exception) -> None:
+@pytest.mark.parametrize("api", ["today", "seed"])
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError("lost"), TimeoutError("late"), OSError(5, "a disk"), RuntimeError("a bug")]
+)
+def test_any_error_of_a_transport_is_a_doubt(error: Exception, api: Any) -> None:
     class Broken:
         def __init__(self, inner: MemoryTransport) -> None:
             self._inner = inner
 
         async def open(self, url: Any, request: Request, *, connect_timeout: float | None) -> Any:
             response = await self._inner.open(url, request, connect_timeout=connect_timeout)
-            if is_post(request):
+            if request.method == "POST" and request.read_body() != b"{}" and response.status < 400:
                 raise error
             return response
 
@@ -85,9 +94,13 @@ def test_any_error_of_a_transport_is_a_doubt(error: Exception) -> None:
             await self._inner.aclose()
 
     async def main() -> None:
-        fake = FakeHandinger(api="today")
+        fake = FakeHandinger(api=api)
         async with Session(api_key="k", transport=Broken(MemoryTransport(fake))) as session:
-            assert (await session.run("x")).output_text
+            if api == "today":
+                assert (await session.run("x")).output_text
+            else:
+                with pytest.raises(RunUnknownError):
+                    await session.run("x")
         assert fake.runs == {"x": 1}
 
     run_in_virtual_time(main())
@@ -121,7 +134,7 @@ def test_response_that_comes_after_the_state_adds_its_files_and_its_error() -> N
         for fields, failed in (({}, False), ({"error": {"message": "boom"}}, True)):
             fake = FakeHandinger(api="today", turns=False)
             fake.script(Step("", after=3, files={"report.md": b"1"}, fields=fields))
-            async with fake.session(Delay(2, on=CreateTask)) as session:
+            async with fake.session(Delay(2, on=CreateTask), Status(404, on=RetrieveWorker, times=None)) as session:
                 try:
                     outcome = await session.run("x", deadline=60)
                 except RunFailedError as error:
@@ -130,6 +143,7 @@ def test_response_that_comes_after_the_state_adds_its_files_and_its_error() -> N
                 else:
                     assert not failed
             assert [file.filename for file in outcome.files] == ["report.md"]
+            assert outcome.worker
 
     run_in_virtual_time(main())
 
