@@ -330,13 +330,16 @@ def decode_request(request: Request) -> Operation[Any]:
     return operation
 
 
-def accepts_events(request: Request) -> bool:
-    """Return True if the request accepts an event stream by name (RFC 9110, section 12.4.2: not with a weight of 0)."""
+def accepts_events(request: Request) -> bool | None:
+    """Return True if the request accepts an event stream by name, False if it refuses it, None if it does not name it.
+
+    A weight of 0 refuses (RFC 9110, section 12.4.2).
+    """
     for media_range in request.headers.get("accept", "").lower().split(","):
         media_type, *parameters = (part.strip() for part in media_range.split(";"))
         if media_type == EVENT_STREAM:
             return not any(_WEIGHT_0.fullmatch(parameter) for parameter in parameters)
-    return False
+    return None
 
 
 _WEIGHT_0 = re.compile(r"q=0(\.0{0,3})?")

@@ -192,7 +192,8 @@ class FakeHandinger:
             operation = read(request, self._api)
         except ServiceError as error:
             return self._refuse(error, request)
-        if self._json_streams and getattr(operation, "stream", None) and not accepts_events(request):
+        accepts = accepts_events(request)
+        if getattr(operation, "stream", None) and (accepts is False or (self._json_streams and not accepts)):
             operation = attrs.evolve(operation, stream=False)  # type: ignore[misc]
         state = self._service.worker_of(operation)
         if state is not None and not state.start_due():

@@ -155,6 +155,18 @@ async def test_accept_asks_for_a_stream_unless_its_weight_is_0(accept, streamed)
     assert isinstance(response, StreamingResponse) == streamed
 
 
+@pytest.mark.parametrize(("weight", "streamed"), [("", True), (";q=0.1", True), (";q=0", False)])
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [("GET", "/api/workers/w?stream=true", b""), ("POST", "/api/workers", b'{"input": "x", "stream": true}')],
+)
+async def test_a_weight_of_0_refuses_the_stream_that_a_field_asks_for(method, target, body, weight, streamed):
+    accept = f"application/json, text/event-stream{weight}"
+    headers = {"Authorization": "Bearer k", "Accept": accept, "Content-Type": "application/json"}
+    response = FakeHandinger(api="seed", lenient=True)(Request(method, target, headers, body))
+    assert isinstance(response, StreamingResponse) == streamed
+
+
 async def test_a_lenient_service_makes_a_worker_of_any_id():
     fake = FakeHandinger(lenient=True)
     async with Session(api_key="k", transport=MemoryTransport(fake)) as session:
