@@ -10,17 +10,17 @@
 - `handinger_async.testing.recording`: exchanges recorded to a file, and replayed from it.
 - `handinger_async.testing.pytest_plugin`: fixtures.
 
-All classes and functions of these modules, except strategies and fixtures, can be imported from here. They are imported
-on first use: `serve` and `check_transport` import aiohttp.
+All public names of these modules, except strategies and fixtures, can be imported from here. They are imported on first
+use: `serve`, `check_transport` and the other names of the conformance suite import aiohttp.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # not from typing: importing typing takes time, and this module imports nothing
 if TYPE_CHECKING:
-    from .conformance import check_transport
+    from .conformance import CLAUSES, Clause, Harness, check_transport
     from .fake import FakeHandinger
-    from .fault_specs import parse_faults
+    from .fault_specs import ABBREVIATIONS, OPERATION_NAMES, SYNTAX, parse_faults
     from .faults import (
         CloseConnection,
         Corrupt,
@@ -35,11 +35,16 @@ if TYPE_CHECKING:
         Trickle,
     )
     from .recording import RecordingTransport, ReplayMismatchError, ReplayTransport
-    from .scripts import Script, Step, improvise
+    from .scripts import Matcher, Script, Step, improvise
     from .server import Server, post_to_loopback, serve
     from .virtual_time import NothingToWaitFor, VirtualTimeLoop, run
 
 __all__ = [
+    "ABBREVIATIONS",
+    "CLAUSES",
+    "OPERATION_NAMES",
+    "SYNTAX",
+    "Clause",
     "CloseConnection",
     "Corrupt",
     "Cut",
@@ -48,6 +53,8 @@ __all__ = [
     "FakeHandinger",
     "Fault",
     "FaultyHandler",
+    "Harness",
+    "Matcher",
     "NothingToWaitFor",
     "Postpone",
     "RecordingTransport",
@@ -70,12 +77,12 @@ __all__ = [
 
 #: The public names that each module defines.
 _MODULES = {
-    "conformance": "check_transport",
+    "conformance": "CLAUSES Clause Harness check_transport",
     "fake": "FakeHandinger",
-    "fault_specs": "parse_faults",
+    "fault_specs": "ABBREVIATIONS OPERATION_NAMES SYNTAX parse_faults",
     "faults": "CloseConnection Corrupt Cut Delay Drop Fault FaultyHandler Postpone Refuse Status Trickle",
     "recording": "RecordingTransport ReplayMismatchError ReplayTransport",
-    "scripts": "Script Step improvise",
+    "scripts": "Matcher Script Step improvise",
     "server": "Server post_to_loopback serve",
     "virtual_time": "NothingToWaitFor VirtualTimeLoop run",
 }

@@ -13,6 +13,7 @@ from ..models import Source
 
 __all__ = ["Matcher", "Script", "Step", "improvise"]
 
+#: A part of an instruction, a function of it, or None for all of them.
 Matcher: TypeAlias = str | Callable[[str], bool] | None
 
 

@@ -16,11 +16,11 @@ Events from outside the loop take real time:
 
 - Work in an executor (``asyncio.to_thread``, name resolution): the clock stands still until it is done. So that work
   must not wait for something to happen in the loop.
-- Sockets and pipes: while any is open, the clock jumps only after `GRACE` real seconds without an event. That is
+- Sockets and pipes: while any is open, the clock jumps only after 0.02 real seconds without an event. That is
   usually enough on loopback, but not on a busy machine, and far too little for a network: there the clock runs ahead of
   the peer. Prefer `MemoryTransport` in virtual time.
 
-If there is no timer, and no event from outside for `PATIENCE` real seconds, the loop raises `NothingToWaitFor`. A
+If there is no timer, and no event from outside for two real seconds, the loop raises `NothingToWaitFor`. A
 plain event loop would hang.
 """
 
@@ -33,7 +33,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
-__all__ = ["GRACE", "PATIENCE", "NothingToWaitFor", "VirtualTimeLoop", "run"]
+__all__ = ["NothingToWaitFor", "VirtualTimeLoop", "run"]
 
 T = TypeVar("T")
 

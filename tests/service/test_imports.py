@@ -1,12 +1,21 @@
 """The testing kit and the command line import heavy modules only when they use them."""
 
-import importlib
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 from handinger_async import testing
+
+#: The public modules of the kit. Strategies and fixtures are imported from their own ones.
+HOMES = [
+    import_module(f"handinger_async.testing.{module.name}")
+    for module in iter_modules(testing.__path__)
+    if not module.name.startswith("_") and module.name not in ("strategies", "pytest_plugin")
+]
 
 
 def loaded(statement):
@@ -25,6 +34,7 @@ def loaded(statement):
         ("from handinger_async.testing.recording import ReplayTransport", []),
         ("from handinger_async.testing.virtual_time import run", []),
         ("from handinger_async.testing.fault_specs import parse_faults", []),
+        ("from handinger_async.testing import SYNTAX, Matcher", []),
         ("from handinger_async.cli import main", []),
         ("from handinger_async.cli.serve import serve_command", []),
         ("from handinger_async.testing import serve", ["aiohttp"]),
@@ -35,20 +45,22 @@ def test_unused_modules_are_not_imported(statement, modules):
     assert loaded(statement) == modules
 
 
-@pytest.mark.parametrize("module", sorted({home.rpartition(".")[2] for home in testing._HOMES.values()}))
-def test_all_classes_and_functions_of_the_kit_are_found_in_one_place(module):
-    home = importlib.import_module(f"handinger_async.testing.{module}")
-    if module != "conformance":
-        public = {name for name in home.__all__ if callable(getattr(home, name))}
-        assert public - {"Matcher"} <= set(testing.__all__)
-    for name in set(home.__all__) & set(testing.__all__):
-        assert getattr(testing, name) is getattr(home, name)
+def test_every_public_name_of_the_kit_is_found_in_one_place():
+    assert sorted(name for home in HOMES for name in home.__all__) == sorted(testing.__all__)
+    for home in HOMES:
+        for name in home.__all__:
+            assert getattr(testing, name) is getattr(home, name)
 
 
-def test_public_names_are_sorted_and_importable():
-    assert testing.__all__ == sorted(testing.__all__)
-    for name in testing.__all__:
-        assert getattr(testing, name).__name__ == name
-        assert name in dir(testing)
+def test_type_checkers_see_the_names_of_run_time():
+    source = Path(testing.__file__).read_text(encoding="utf-8")
+    program = source.replace("TYPE_CHECKING = False", "TYPE_CHECKING = True").partition("#: The public names")[0]
+    names = {"__name__": testing.__name__, "__package__": testing.__name__}
+    exec(program, names)
+    assert {name for name in names if name[0].isalpha()} == {*testing.__all__, "TYPE_CHECKING", "annotations"}
+
+
+def test_public_names_are_listed_and_others_are_an_error():
+    assert set(testing.__all__) <= set(dir(testing))
     with pytest.raises(AttributeError, match="nothing"):
         _ = testing.nothing

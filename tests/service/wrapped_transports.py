@@ -19,7 +19,7 @@ class WithGivenSession(AiohttpTransport):
 
 
 class Passing:
-    """A transport that passes everything on. The broken ones below each change one thing."""
+    """A transport that passes everything on."""
 
     def __init__(self, inner):
         self.inner = inner

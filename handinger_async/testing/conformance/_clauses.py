@@ -9,6 +9,7 @@ from .._harness import Harness
 
 __all__ = ["NETWORK_CLAUSES", "REGISTERED", "Clause", "clause", "network_clause"]
 
+#: An async function that checks a claim, its docstring. It raises an AssertionError if the claim does not hold.
 Clause: TypeAlias = Callable[[Harness], Awaitable[None]]
 
 #: Every clause, in the order of registration.

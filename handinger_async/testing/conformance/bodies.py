@@ -10,6 +10,7 @@ import attrs
 
 from ...errors import APIConnectionError
 from ...http import Request, Response
+from ...transports import StreamedResponse
 from ...transports.memory import HandlerResult, StreamingResponse
 from .._harness import HANG_GUARD, Always, Gate, Harness, check, failure_of, iterate_loop, read_all
 from .._scripted import Connection
@@ -19,17 +20,35 @@ from ._clauses import clause, network_clause
 @clause
 async def chunks_come_as_they_are_sent(harness: Harness) -> None:
     """Each chunk of the body is delivered as soon as it arrives."""
-    gate = Gate()
-    async with harness.serving(gate) as setup:
+    sent = [b"first", b"second", b"third"]
+    delivered = asyncio.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for chunk in sent:
+            yield chunk
+            await delivered.wait()
+            delivered.clear()
+
+    async with harness.serving(lambda _: StreamingResponse(200, {}, chunks())) as setup:
         response = await setup.open()
-        reading = setup.start(response.read_chunk())
-        await asyncio.wait((reading,), timeout=HANG_GUARD)
-        early = reading.done()
-        gate.opened.set()
-        body = await reading + await read_all(response)
+        for chunk in sent:
+            reading = setup.start(_read(response, len(chunk)))
+            await asyncio.wait((reading,), timeout=HANG_GUARD)
+            check(reading.done(), f"{chunk!r} was held until more arrived")
+            received = await reading
+            check(received == chunk, f"{chunk!r} was delivered as {received!r}")
+            delivered.set()
+        rest = await read_all(response)
         await response.aclose()
-    check(early, "a chunk was held until the next one arrived")
-    check(body == b"firstsecond", f"b'firstsecond' was delivered as {body!r}")
+    check(rest == b"", f"{rest!r} was delivered at the end")
+
+
+async def _read(response: StreamedResponse, size: int) -> bytes:
+    """Return the next chunks of a body, until they have ``size`` bytes or the body ends."""
+    received = b""
+    while len(received) < size and (chunk := await response.read_chunk()):
+        received += chunk
+    return received
 
 
 @clause
