@@ -1,33 +1,55 @@
 """Run the Python snippets of a reStructuredText page in order, as ``python -m asyncio`` does.
 
+A block of text that directly follows a snippet is what the snippet prints: "..." stands for anything.
+
 This script needs only the installed library: ``python run_readme.py README.rst``.
 """
 
 import ast
 import asyncio
+import contextlib
+import doctest
 import inspect
+import io
 import re
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
-_BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:(?: {3}.*)?\n)+)", re.MULTILINE)
+_BODY = r"\n\n((?:(?: {3}.*)?\n)+)"
+_BLOCK = re.compile(rf"^\.\. code-block:: python{_BODY}(?:\.\. code-block:: text{_BODY})?", re.MULTILINE)
 
 
-def snippets(page: str) -> list[str]:
-    """Return the Python code blocks of a page."""
-    return [textwrap.dedent(block) for block in _BLOCK.findall(page)]
+def snippets(page: str) -> list[tuple[str, str]]:
+    """Return the Python code blocks of a page, each with the output that the page shows, or ""."""
+    return [(textwrap.dedent(block), textwrap.dedent(output)) for block, output in _BLOCK.findall(page)]
+
+
+def check(shown: str, expected: str, name: str) -> None:
+    """Fail unless an output is the expected one.
+
+    Raises:
+        AssertionError: The outputs differ.
+    """
+    if not doctest.OutputChecker().check_output(expected, shown, doctest.ELLIPSIS):
+        raise AssertionError(f"{name} prints\n\n{shown}\ninstead of\n\n{expected}")
 
 
 async def run(page: str, name: str) -> dict[str, Any]:
     """Run the snippets of a page in one namespace, and return it."""
     namespace: dict[str, Any] = {"__name__": name}
-    for number, source in enumerate(snippets(page), 1):
-        code = compile(source, f"{name}, snippet {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        done = eval(code, namespace)
-        if inspect.isawaitable(done):
-            await done
+    for number, (source, expected) in enumerate(snippets(page), 1):
+        title = f"{name}, snippet {number}"
+        code = compile(source, title, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            done = eval(code, namespace)
+            if inspect.isawaitable(done):
+                await done
+        print(printed.getvalue(), end="")
+        if expected:
+            check(printed.getvalue(), expected.rstrip("\n") + "\n", title)
     return namespace
 
 

@@ -16,7 +16,11 @@ from handinger_async.testing.conformance import CLAUSES
 ALL = sorted((Path(__file__).parents[2] / "docs" / "programs").glob("*.py"))
 WEBHOOK_PROGRAMS = [path for path in ALL if path.stem.startswith("webhooks_")]
 #: ``dask_batch`` has an environment of its own, and a test in ``tests/cluster``.
-PROGRAMS = [path for path in ALL if path not in WEBHOOK_PROGRAMS and path.stem != "dask_batch"]
+PROGRAMS = [
+    path
+    for path in ALL
+    if path not in WEBHOOK_PROGRAMS and path.stem != "dask_batch" and not path.with_suffix(".txt").exists()
+]
 
 
 def load(path: Path) -> ModuleType:
