@@ -113,14 +113,14 @@ class Journal:
             raise ConfigurationError(f"the journal {self._name} {reason}") from error
 
     def find(self, number: int, digest: str) -> Row | None:
-        """Return what is recorded of an input; None if nothing is.
+        """Return what is recorded of an input; None if nothing is, or only that the service has refused another one.
 
         Args:
             number: The number of the input.
             digest: Its `fingerprint`.
 
         Raises:
-            ConfigurationError: The input was another one when it was recorded.
+            ConfigurationError: The run of another input is recorded.
         """
         row = self._run(
             "SELECT input, posted, started, task_id, worker_id, result FROM runs WHERE number = ?", number
@@ -128,6 +128,8 @@ class Journal:
         if row is None:
             return None
         if row[0] != digest:
+            if not row[1] and row[5] is None:
+                return None
             raise ConfigurationError(
                 f"the journal {self._name} is of other inputs: number {number} (from 0) is not the same"
             )

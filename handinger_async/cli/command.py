@@ -56,6 +56,8 @@ class Command:
         """Say the id of the run, also if the command is quiet: with it, nothing that was paid for is lost."""
         if self.id == (task_id or worker_id):
             return
+        if self.id and not task_id:
+            self.output.note("this service is of the older generation: it made a worker, and no task")
         self.id = task_id or worker_id or ""
         self.output.say(f"task {task_id}" if task_id else f"worker {worker_id}")
         self.confirm()

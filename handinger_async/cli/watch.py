@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import Any
 
 from .._converter import to_dict
@@ -93,22 +94,28 @@ async def _watch_events(command: Command) -> int:
     options = command.options
     if is_task(options.id):
         raise UsageError("--events and --after are for workers: tasks have no stream")
+    come_back = ""
     async with command.session() as session:
         stream = session.workers.stream_updates(options.id, last_event_id=options.after)
-        last = options.after
+        if options.after:
+            come_back = _come_back(options.id, options.after)
         try:
             async with asyncio.timeout(options.timeout), stream as events:
                 async for event in events:
-                    last = event.id
                     if options.json:
                         line = {"id": event.id, "event": event.event, "data": event.data}
                         command.output.document(line, indent=None)
                     else:
                         command.output.result(one_line(event.data))
-                    command.goes_on = f"to go on from here: {program()} watch {options.id} --after {last}"
+                    command.goes_on = come_back = _come_back(options.id, event.id)
         except (HandingerError, TimeoutError) as error:
             command.output.error(f"{error or 'the stream had not ended in time'}")
-            if last:
-                command.output.say(f"to go on from here: {program()} watch {options.id} --after {last}")
+            if come_back:
+                command.output.say(come_back)
             return 1
     return 0
+
+
+def _come_back(worker_id: str, event_id: str) -> str:
+    after = f" --after {shlex.quote(event_id)}" if event_id else " --events"
+    return f"to go on from here: {program()} watch {worker_id}{after}"

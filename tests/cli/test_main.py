@@ -65,7 +65,10 @@ def test_services_of_the_older_generation_are_used_too(use: Use, capsys: Capture
     use(FakeHandinger(api="seed"))
     assert cli.main([QUESTION]) == 0
     out, err = capsys.readouterr()
-    assert re.search(r"^worker t_org_\w+$", err, re.MULTILINE)
+    lines = err.splitlines()
+    assert re.fullmatch(r"worker t_org_\w+", lines[2])
+    assert lines[0].startswith("task tsk_")
+    assert lines[1] == "this service is of the older generation: it made a worker, and no task"
     assert QUESTION in out
     assert re.search(r"^cost: \$\d+\.\d{4}, \d+ credits, \d+ tokens, \d+\.\d s$", err, re.MULTILINE)
 
@@ -175,6 +178,12 @@ def test_an_interrupted_stream_says_where_to_go_on(use: Use, capsys: Capture) ->
     out, err = capsys.readouterr()
     last = json.loads(out.splitlines()[-1])["id"]
     assert err.splitlines()[-1] == f"to go on from here: handinger-async watch {known} --after {last}"
+
+
+def test_an_event_id_is_quoted_for_the_shell(use: Use, capsys: Capture) -> None:
+    use(FaultyHandler(FakeHandinger(api="seed"), Refuse(times=None)))
+    assert cli.main(["watch", "w_1", "--after", "1; reboot"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith("watch w_1 --after '1; reboot'")
 
 
 def test_an_interrupt_is_status_130(use: Use, capsys: Capture) -> None:

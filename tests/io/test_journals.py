@@ -307,6 +307,24 @@ def test_run_that_was_refused_is_run_at_the_next_start(tmp_path: Path) -> None:
     run_in_virtual_time(main())
 
 
+def test_input_that_was_refused_may_be_another_one_at_the_next_start(tmp_path: Path) -> None:
+    async def main() -> None:
+        fake = FakeHandinger()
+        async with fake.session(Status(422, on=lambda request: b"input 1" in request.body, times=None)) as session:
+            results = await collect(session.run_many(names(3), journal=tmp_path / "j"))
+            assert [result.index for result in results if result.error] == [1]
+        mended = ["input 0", "mended", "input 2"]
+        async with fake.session() as session:
+            for _ in range(2):
+                results = await collect(session.run_many(mended, journal=tmp_path / "j"))
+                assert all(result.outcome for result in results)
+            with pytest.raises(ConfigurationError, match="other inputs"):
+                await collect(session.run_many(names(3), journal=tmp_path / "j"))
+        assert fake.runs == dict.fromkeys(mended, 1)
+
+    run_in_virtual_time(main())
+
+
 @pytest.mark.parametrize("api", ["today", "seed"])
 def test_run_that_nobody_knows_is_looked_for_once_and_repeated_if_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: Any
