@@ -7,6 +7,7 @@ This script needs only the installed library: ``python run_readme.py README.rst`
 
 import ast
 import asyncio
+import code
 import contextlib
 import doctest
 import inspect
@@ -15,6 +16,7 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 _BODY = r"\n\n((?:(?: {3}.*)?\n)+)"
@@ -51,6 +53,48 @@ async def run(page: str, name: str) -> dict[str, Any]:
         if expected:
             check(printed.getvalue(), expected.rstrip("\n") + "\n", title)
     return namespace
+
+
+class Prompt(code.InteractiveConsole):
+    """The prompt of ``python -m asyncio``: it compiles line by line, as that of Python 3.11 does.
+
+    Attributes:
+        entered: The statements that are complete, to be executed.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__({"__name__": name}, name)
+        self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self.entered: list[CodeType] = []
+
+    def runcode(self, code: CodeType) -> None:
+        self.entered.append(code)
+
+    def showsyntaxerror(self, filename: str | None = None, **_: Any) -> None:
+        error = sys.exc_info()[1]
+        raise AssertionError(f"{self.filename} cannot be pasted: {error}") from error
+
+
+async def paste(page: str, name: str) -> None:
+    """Paste the snippets of a page into a prompt, which prints the values of expressions too, and check the outputs.
+
+    Raises:
+        AssertionError: A snippet is not complete line by line, or the outputs differ.
+    """
+    prompt = Prompt(name)
+    for number, (source, expected) in enumerate(snippets(page), 1):
+        title = f"{name}, snippet {number}, pasted"
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            for line in [*source.splitlines(), ""]:
+                prompt.push(line)
+                while prompt.entered:
+                    done = FunctionType(prompt.entered.pop(0), prompt.locals)()
+                    if inspect.isawaitable(done):
+                        await done
+        if prompt.buffer:
+            raise AssertionError(f"{title} is not complete")
+        check(printed.getvalue(), expected.rstrip("\n") + "\n" if expected else "", title)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """README.rst and the guides: their snippets run and print the documented output."""
 
 import asyncio
+import builtins
 import inspect
 import operator
 import re
@@ -15,40 +16,66 @@ from . import run_readme
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
+#: Pages for newcomers, who paste the snippets.
+PASTED = [ROOT / "README.rst", ROOT / "docs" / "tutorial.rst", ROOT / "docs" / "howto" / "older-service.rst"]
 GUIDES = sorted(
-    path for path in (ROOT / "docs").rglob("*.rst") if "code-block:: python" in path.read_text(encoding="utf-8")
+    path
+    for path in (ROOT / "docs").rglob("*.rst")
+    if path not in PASTED and "code-block:: python" in path.read_text(encoding="utf-8")
 )
 
 
-def test_readme_snippets_run_and_cover_every_operation(capsys: pytest.CaptureFixture[str]) -> None:
-    calls = set(re.findall(r"session\.workers\.((?:schedules\.)?\w+)\(", README))
-    assert calls >= {
-        "create",
-        "retrieve",
-        "continue_",
-        "stream_updates",
-        "retrieve_email",
-        "retrieve_file",
-        "schedules.create",
-        "schedules.list",
-        "schedules.cancel",
-    }
-    run(run_readme.run(README, "README.rst"))
-    shown = capsys.readouterr().out
-    assert shown.startswith("completed This answer")
-    assert "2 turns: ['scratchpad/plan.md']" in shown
-    assert "2 schedules\nTrue\n404 " in shown
-    assert "3 attempts: pending" in shown
-    assert "POST /api/workers 200" in shown
-    assert shown.endswith(
-        "GET https://handinger.com/api/workers/t_org_123_w_01HZY2ZJQ8G7K42W2D7WF6V4GM/email\nworker@example.com\n"
-    )
+@pytest.fixture
+def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what a prompt does: it keeps the last value in ``_``."""
+    monkeypatch.setattr(builtins, "_", None, raising=False)
+
+
+@pytest.mark.usefixtures("prompt")
+@pytest.mark.parametrize("page", PASTED, ids=lambda path: path.stem)
+def test_snippets_can_be_pasted(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "docs" / "tutorial")  # its reader has saved its program
+    run(run_readme.paste(page.read_text(encoding="utf-8"), page.name))
+
+
+@pytest.mark.usefixtures("prompt")
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("def f():\n    a = 1\n\n    b = 2", "cannot be pasted: unexpected indent"),
+        ("for x in []:\n    pass\nprint()", "cannot be pasted: invalid syntax"),
+        ("print(1,", "is not complete"),
+        ("6 * 7", "prints\n\n42"),
+        ("await f()", "name 'f' is not defined"),
+    ],
+)
+def test_snippets_that_cannot_be_pasted_are_found(source: str, problem: str) -> None:
+    page = ".. code-block:: python\n\n" + "".join(f"   {line}\n" if line else "\n" for line in source.split("\n"))
+    with pytest.raises((AssertionError, NameError), match=re.escape(problem)):
+        asyncio.run(run_readme.paste(page, "page"))
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_guide_snippets_run(guide: Path) -> None:
     in_time = asyncio.run if guide.stem == "vcrpy" else run  # over sockets: in real time
     in_time(run_readme.run(guide.read_text(encoding="utf-8"), guide.name))
+
+
+def test_guide_to_the_older_generation_shows_every_operation() -> None:
+    page = (ROOT / "docs" / "howto" / "older-service.rst").read_text(encoding="utf-8")
+    calls = re.findall(r"(?:session\.workers|(?<![.\w])schedules)\.(\w+)\(", page)
+    assert set(calls) >= {
+        "create",
+        "retrieve",
+        "continue_",
+        "stream_updates",
+        "retrieve_email",
+        "retrieve_file",
+        "list",
+        "cancel",
+    }
+    assert calls.count("create") == 3  # a worker and two schedules
 
 
 def test_guide_to_switching_names_every_method() -> None:
@@ -72,6 +99,12 @@ def test_guide_to_switching_names_every_method() -> None:
     }
     assert len(methods) > 20
     assert named >= methods
+
+
+def test_links_of_readme_lead_to_files() -> None:
+    links = re.findall(r"<([^<>]+)>`__", README)
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_readme_shows_two_commands_and_ci_runs_the_second() -> None:

@@ -1,0 +1,1 @@
+pytest_plugins = ["handinger_async.testing.pytest_plugin"]
