@@ -74,7 +74,6 @@ class FakeHandinger:
 
     Attributes:
         requests: The requests received, in order; of more than 10,000, the last ones.
-        runs: The number of runs started with each instruction.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class FakeHandinger:
         if api not in APIS:
             raise ConfigurationError(f"api must be one of {', '.join(APIS)}, not {shorten(repr(api), 40)}")
         self.requests: list[Request] = []
-        self.runs: Counter[str] = Counter()
+        self._runs: Counter[str] = Counter()
         self._api: Api = api
         self._api_keys = None if api_keys is None else frozenset(api_keys)
         self._json_streams = json_streams
@@ -120,9 +119,18 @@ class FakeHandinger:
     @property
     def tasks(self) -> dict[str, TaskWithTurns]:
         """All tasks in their current state, by id, in the order of their creation, as far as they are stored."""
+        self._advance()
+        return {task.id: self._service.task_now(task) for task in self._service.context.tasks.values()}
+
+    @property
+    def runs(self) -> Counter[str]:
+        """The number of runs started with each instruction, those of schedules that are due by now among them."""
+        self._advance()
+        return self._runs
+
+    def _advance(self) -> None:
         for worker in self._service.workers.values():
             worker.advance()
-        return {task.id: self._service.task_now(task) for task in self._service.context.tasks.values()}
 
     def script(self, *steps: Step | str, match: Matcher = None, times: int | None = None) -> None:
         """Set the steps of matching runs.
@@ -243,7 +251,7 @@ class FakeHandinger:
 
     def _direct(self, text: str) -> tuple[tuple[Step, ...], bool]:
         """Return the steps of a run with this instruction, and True if they are made up."""
-        self.runs[text] += 1
+        self._runs[text] += 1
         for script in self._scripts:
             if script.take(text):
                 return script.steps, False

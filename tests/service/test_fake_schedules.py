@@ -76,6 +76,15 @@ async def test_recurring_runs_go_on_for_hours(handinger):
     assert following == [START + timedelta(seconds=19 * 600), START + timedelta(hours=3, minutes=25)]
 
 
+async def test_runs_that_are_due_are_counted_without_a_request(handinger, fake_handinger):
+    worker = await handinger.workers.create(input="Begin.")
+    when = {"type": "interval", "interval_seconds": 3600}
+    await handinger.workers.schedules.create(worker.id, input="Again.", when=when)
+    assert fake_handinger.runs == {"Begin.": 1}
+    await asyncio.sleep(3 * 3600 + 60)
+    assert fake_handinger.runs == {"Begin.": 1, "Again.": 3}
+
+
 async def test_while_running_a_recurring_run_is_skipped_and_a_single_one_waits(handinger):
     worker = await handinger.workers.create(input="x")
     await handinger.workers.schedules.create(worker.id, input="tick", when=IntervalWhen(interval_seconds=1))
@@ -181,7 +190,7 @@ async def test_many_overdue_runs_do_not_hold_the_event_loop(handinger, fake_hand
             return await handinger.workers.schedules.list(worker.id)
         return [event.id async for event in stream] if not older else [(await anext(stream)).id for _ in range(500)]
 
-    got, most = await most_per_iteration(fake_handinger.runs.total, read())
+    got, most = await most_per_iteration(fake_handinger._runs.total, read())
     assert most <= 100
     if streamed:
         assert got[-1:] == (["501"] if older else [])
