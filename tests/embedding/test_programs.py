@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import inspect
 import runpy
 import ssl
 import sys
@@ -13,10 +14,11 @@ import pytest
 
 from handinger_async.errors import AuthenticationError
 from handinger_async.operations import StreamWorkerUpdates
-from handinger_async.testing import FakeHandinger, check_transport, serve
+from handinger_async.testing import FakeHandinger, check_transport, serve, virtual_time
 from handinger_async.testing.conformance import CLAUSES
 from handinger_async.testing.faults import Cut, FaultyHandler
 
+from .. import run_readme
 from ..run_readme import check
 
 TESTS = Path(__file__).parents[1]
@@ -73,6 +75,19 @@ async def test_httpx_transport_passes_the_conformance_suite_but_for_its_limits(m
                 await check_transport(lambda handler: program.HttpxTransport(context), clauses=[clause])
     guide = (DOCS / "howto" / "transport.rst").read_text(encoding="utf-8")
     assert all(f'"{name}"' in guide for name in HTTPX_LIMITS)
+
+
+def test_tests_in_the_guide_pass() -> None:
+    """Those that it shows for pytest, without pytest."""
+
+    async def execute() -> None:
+        guide = await run_readme.run((DOCS / "howto" / "testing.rst").read_text(encoding="utf-8"), "testing.rst")
+        for name in ("test_tents_are_compared", "test_it_is_done_tomorrow"):
+            fake = FakeHandinger()
+            given = {"handinger": fake.session(), "fake_handinger": fake, "virtual_time": None}
+            await guide[name](**{key: given[key] for key in inspect.signature(guide[name]).parameters})
+
+    virtual_time.run(execute())
 
 
 def test_every_program_is_shown_in_a_guide() -> None:
