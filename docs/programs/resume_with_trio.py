@@ -23,9 +23,9 @@ async def watch(api: Handinger, worker_id: str) -> None:
                 stream.connected(Response(got.status_code, got.headers))
                 async for chunk in got.aiter_bytes():
                     for event in stream.feed(chunk):
-                        print(event.id, len(event.data))
+                        print("event", event.id)
                 for event in stream.end():
-                    print(event.id, len(event.data))
+                    print("event", event.id)
         except httpx.TransportError as error:
             await trio.sleep(stream.interrupted(APIConnectionError(str(error))))
         except (APIConnectionError, APIStatusError) as error:

@@ -52,7 +52,7 @@ def main(base_url: str, api_key: str) -> None:
     endpoint = Endpoint(base_url, api_key)
     worker = send(endpoint, operations.CreateWorker(input="Compare three tents."))
     for event in stream(endpoint, operations.StreamWorkerUpdates(worker.id)):
-        print(event.id, len(event.data))
+        print("event", event.id)
     print(send(endpoint, operations.RetrieveWorker(worker.id)).output_text)
 
 

@@ -44,7 +44,7 @@ async def main(base_url: str, api_key: str) -> None:
 
     def show(chunk: bytes) -> None:
         for event in parser.feed(chunk):
-            print(event.id, len(event.data))
+            print("event", event.id)
 
     worker = await api.send(operations.CreateWorker(input="Compare three tents."))
     await api.send(operations.StreamWorkerUpdates(worker.id), show)

@@ -52,7 +52,7 @@ async def main(base_url: str, api_key: str) -> None:
         updates = operations.StreamWorkerUpdates(worker.id)
         async with aclosing(api.stream(updates)) as events:
             async for event in events:
-                print(event.id, len(event.data))
+                print("event", event.id)
         print((await api.send(operations.RetrieveWorker(worker.id))).output_text)
 
 
