@@ -21,9 +21,7 @@ async def run_all(inputs: list[str], journal: Path) -> list[RunResult[None]]:
         return [result async for result in results]
 
 
-def run_partition(
-    start: int, inputs: list[str], journal: Path
-) -> list[RunResult[None]]:
+def run_partition(start: int, inputs: list[str], journal: Path) -> list[Any]:
     """Run a partition, or go on with it after a worker of Dask was lost."""
     results = asyncio.run(run_all(inputs, journal))
     return [attrs.evolve(result, index=start + result.index) for result in results]
@@ -32,13 +30,9 @@ def run_partition(
 def run_batch(
     client: Any, inputs: list[str], folder: Path, size: int = 1000
 ) -> Iterator[RunResult[None]]:
-    """Spread a batch over a cluster; yield the results of each partition as it ends.
+    """Spread a batch over a cluster. All machines share the folder for journals.
 
-    Args:
-        client: Dask's client.
-        inputs: The inputs.
-        folder: The folder for the journals, which all machines of the cluster share.
-        size: The number of inputs in a partition.
+    The results of a partition are yielded when it ends.
     """
     starts = range(0, len(inputs), size)
     futures = client.map(
@@ -56,10 +50,7 @@ def run_batch(
 def main(folder: Path) -> None:
     """Run a batch on a cluster of two processes on this machine."""
     inputs = [f"Summarise chapter {number}." for number in range(1, 101)]
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1) as cluster,
-        Client(cluster) as client,
-    ):
+    with LocalCluster(n_workers=2) as cluster, Client(cluster) as client:
         for result in run_batch(client, inputs, folder, size=25):
             print(result.index, result.error or result.outcome.output_text)
 

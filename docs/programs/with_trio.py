@@ -9,70 +9,52 @@ import httpx
 import trio
 
 from handinger_async import EventParser, ServerSentEvent, operations
-from handinger_async.codec import decode_response, encode_request
-from handinger_async.http import Endpoint, Response
+from handinger_async.codec import decode_response, encode_request, raise_for_status
+from handinger_async.http import Endpoint, Request, Response
 
 
 class Handinger:
     """A client of the Handinger API for trio."""
 
-    def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint) -> None:
-        self.client = client
-        self.endpoint = endpoint
+    def __init__(self, http: httpx.AsyncClient, endpoint: Endpoint) -> None:
+        self.http, self.endpoint = http, endpoint
 
-    def _request(self, operation: operations.Operation[Any]) -> httpx.Request:
-        url, request = self.endpoint.prepare(encode_request(operation))
-        return self.client.build_request(
-            request.method,
-            str(url),
-            headers=dict(request.headers),
-            content=request.read_body() or None,
-        )
+    async def open(self, request: Request) -> httpx.Response:
+        """Send a request and wait for the head of the response."""
+        url, ready = self.endpoint.prepare(request)
+        headers, body = dict(ready.headers), ready.read_body() or None
+        outgoing = httpx.Request(ready.method, str(url), headers=headers, content=body)
+        got = await self.http.send(outgoing, stream=True)
+        if got.is_error:
+            raise_for_status(Response(got.status_code, got.headers, await got.aread()))
+        return got
 
-    async def send(self, operation: operations.Operation[Any]) -> Any:
+    async def send(self, operation: Any) -> Any:
         """Perform an operation and return its result."""
-        response = await self.client.send(self._request(operation))
-        return decode_response(
-            operation,
-            Response(response.status_code, response.headers, response.content),
-        )
+        got = await self.open(encode_request(operation))
+        response = Response(got.status_code, got.headers, await got.aread())
+        return decode_response(operation, response)
 
-    async def stream(
-        self, operation: operations.Operation[Any]
-    ) -> AsyncGenerator[ServerSentEvent, None]:
+    async def stream(self, operation: Any) -> AsyncGenerator[ServerSentEvent, None]:
         """Perform an operation and yield the events of its stream."""
-        response = await self.client.send(self._request(operation), stream=True)
-        parser = EventParser()
-        try:
-            async for chunk in response.aiter_bytes():
+        got, parser = await self.open(encode_request(operation)), EventParser()
+        async with aclosing(got):
+            async for chunk in got.aiter_bytes():
                 for event in parser.feed(chunk):
                     yield event
-        finally:
-            await response.aclose()
 
 
-async def talk(base_url: str, api_key: str) -> str:
-    """Create a worker, follow its events, and return its output."""
-    timeout = httpx.Timeout(60, read=300)  # a stream may be quiet for minutes
-    async with httpx.AsyncClient(timeout=timeout) as client:
-        handinger = Handinger(client, Endpoint(base_url, api_key))
-        worker = await handinger.send(
-            operations.CreateWorker(input="Compare three tents.")
-        )
-        async with aclosing(
-            handinger.stream(operations.StreamWorkerUpdates(worker.id))
-        ) as events:
+async def main(base_url: str, api_key: str) -> None:
+    """Create a worker, follow its events, and print its output."""
+    async with httpx.AsyncClient(timeout=httpx.Timeout(60, read=300)) as http:
+        api = Handinger(http, Endpoint(base_url, api_key))
+        worker = await api.send(operations.CreateWorker(input="Compare three tents."))
+        updates = operations.StreamWorkerUpdates(worker.id)
+        async with aclosing(api.stream(updates)) as events:
             async for event in events:
-                print(event.id, len(event.data))
-        return str(
-            (await handinger.send(operations.RetrieveWorker(worker.id))).output_text
-        )
-
-
-def main(base_url: str, api_key: str) -> str:
-    """Run ``talk`` under trio."""
-    return str(trio.run(talk, base_url, api_key))
+                print("event", event.id)
+        print((await api.send(operations.RetrieveWorker(worker.id))).output_text)
 
 
 if __name__ == "__main__":
-    print(main(*sys.argv[1:3]))
+    trio.run(main, *sys.argv[1:])
