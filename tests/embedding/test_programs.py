@@ -15,11 +15,14 @@ from handinger_async.testing.conformance import CLAUSES
 
 ALL = sorted((Path(__file__).parents[2] / "docs" / "programs").glob("*.py"))
 WEBHOOK_PROGRAMS = [path for path in ALL if path.stem.startswith("webhooks_")]
+RELAY_PROGRAMS = [path for path in ALL if path.stem.startswith("relay_")]
 #: ``dask_batch`` has an environment of its own, and a test in ``tests/cluster``.
 PROGRAMS = [
     path
     for path in ALL
-    if path not in WEBHOOK_PROGRAMS and path.stem != "dask_batch" and not path.with_suffix(".txt").exists()
+    if path not in (*WEBHOOK_PROGRAMS, *RELAY_PROGRAMS)
+    and path.stem != "dask_batch"
+    and not path.with_suffix(".txt").exists()
 ]
 
 
