@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect
 
 from handinger_async import ConfigurationError, EventParser, RetryPolicy, ServerSentEvent, Session
 from handinger_async.http import Request
@@ -178,26 +179,32 @@ async def test_aiohttp_closes_the_stream_of_a_browser_that_is_gone(programs: Any
     await asyncio.wait_for(service.left.wait(), 60)
 
 
-async def test_starlette_closes_the_stream_of_a_browser_that_is_gone(programs: Any) -> None:
+@pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
+async def test_starlette_closes_the_stream_of_a_browser_that_is_gone(programs: Any, spec_version: str) -> None:
+    """From ASGI 2.4 on, a server tells it by an error of ``send``, before that by a message."""
     service = Watched()
     service.fake.script("x", Step("y", after=3600))
     session = service.session()
     worker = await session.workers.create(input="x")
     app = programs("relay_starlette").make_app(session)
-    started = asyncio.Event()
+    sys.modules["relay_frames"].HEARTBEAT = 0.01  # type: ignore[attr-defined]
+    gone = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
-        await started.wait()
+        await gone.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
+        if gone.is_set() and spec_version == "2.4":
+            raise OSError
         if message.get("body"):
-            started.set()
+            gone.set()
 
     path = f"/workers/{worker.id}/events"
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    scope = {"type": "http", "asgi": {"spec_version": spec_version}, "method": "GET", "path": path, "headers": []}
     async with app.router.lifespan_context(app):
-        await app(scope, receive, send)
+        with suppress(ClientDisconnect):
+            await app({**scope, "query_string": b""}, receive, send)
         assert service.left.is_set()
 
 
