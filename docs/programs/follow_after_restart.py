@@ -16,7 +16,7 @@ STORE = "REPLACE INTO place VALUES (?, ?)"
 async def follow(
     session: Session, worker_id: str, path: str, use: Callable[[ServerSentEvent], None]
 ) -> str:
-    """Pass each event to ``use``, and return the output of the worker."""
+    """Pass each event to ``use``, and return the last status of the worker."""
     with closing(sqlite3.connect(path)) as database:
         database.execute(SCHEMA)
         found = database.execute(FIND, (worker_id,)).fetchone()
@@ -27,7 +27,7 @@ async def follow(
                 with database:  # one transaction: both, or nothing
                     database.execute(STORE, (worker_id, event.id))
                     use(event)
-    return (await session.workers.retrieve(worker_id)).output_text
+    return (await session.workers.retrieve(worker_id)).status
 
 
 def show(event: ServerSentEvent) -> None:
