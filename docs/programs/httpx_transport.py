@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import closing, nullcontext
 
 import httpx
-from httpx_response import HttpxResponse
 from yarl import URL
 
 from handinger_async import APIConnectionError, APITimeoutError
@@ -13,6 +12,7 @@ from handinger_async.http import MultipartBody, Request
 from handinger_async.transports import StreamedResponse
 from handinger_async.transports.decompression import ACCEPT_ENCODING, decode_body
 from handinger_async.transports.uploads import BodyReader
+from httpx_response import HttpxResponse
 
 
 class HttpxTransport:

@@ -5,12 +5,12 @@ from contextlib import aclosing
 
 import httpx
 import trio
-from with_trio import Handinger
 
 from handinger_async import APIConnectionError, APIStatusError, operations
 from handinger_async.codec import encode_request
 from handinger_async.http import Endpoint, Response
 from handinger_async.resume import ResumableStream, State
+from with_trio import Handinger
 
 
 async def watch(api: Handinger, worker_id: str) -> None:
