@@ -65,7 +65,7 @@ def pass_time(window: Terminal) -> None:
 def test_the_text_grows_in_place_and_stays_when_it_is_complete(api: str) -> None:
     with start("run", "Compare tents.", api=api) as window:
         during = screen(window.read_until("Ready,"))
-        assert re.match(r"(task tsk_|worker t_org_)", during[0 if api == "today" else 1])
+        assert re.match(r"(task tsk_|worker t_org_)", during[0 if api == "today" else 2])
         assert any(re.fullmatch(r"\S running  \d+:\d\d", line) for line in during)
         pass_time(window)
         window.read_until("steady")
