@@ -22,7 +22,7 @@ from ._clients import OURS, OURS_JSON, parser
 from ._measure import Goal, interleave, number, print_goals, table
 
 OFFICIAL = "handinger 0.3.0"
-PYDANTIC, MSGSPEC, ORJSON = "pydantic, the official models", "msgspec", "orjson alone"
+PYDANTIC, MSGSPEC, ORJSON = "pydantic", "msgspec", "orjson alone"
 
 Decode = Callable[[bytes], Any]
 WORKER, SCHEDULES = "worker", "schedules"

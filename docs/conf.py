@@ -33,3 +33,5 @@ napoleon_use_rtype = False
 html_theme = "furo"
 html_title = f"handinger_async {release}"
 exclude_patterns = ["_build"]
+html_static_path = ["_static"]
+html_css_files = ["plots.css"]

@@ -20,6 +20,9 @@ from tests.cli.terminal import Terminal, screen  # noqa: E402
 
 IMAGES = ROOT / "docs" / "howto" / "images"
 
+#: The width of the terminal: its letters are readable on a telephone.
+COLUMNS = 60
+
 #: Runs commands with one service, whose workers write a text in parts.
 PROGRAM = """\
 import sys
@@ -46,7 +49,7 @@ main(["files", "list", known])
 
 def draw(output: str, command: str) -> str:
     """Return an SVG of what a terminal shows after an output."""
-    console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text(f"$ {command}"))
     console.print(Text.from_ansi("\n".join(screen(output, colours=True))))
     svg = console.export_svg(title="handinger-async", theme=MONOKAI, unique_id="terminal")
@@ -65,7 +68,7 @@ def take(directory: Path, target: Path) -> None:
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
         environment.pop(name, None)
     program = PROGRAM.replace("DIRECTORY", directory.name)
-    with Terminal("-c", program, environment=environment, cwd=directory.parent) as terminal:
+    with Terminal("-c", program, environment=environment, columns=COLUMNS, cwd=directory.parent) as terminal:
         during = terminal.read_until("Aspen")
         terminal.read_all()
     command = f'handinger-async run "Compare three tents under 1.5 kg." --out {directory.name}'

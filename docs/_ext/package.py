@@ -2,7 +2,6 @@
 
 import ast
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,18 +59,6 @@ def _find(contracts: list[dict[str, Any]], kind: str, key: str, value: str) -> d
 def _layer(line: str) -> Layer:
     names = line.replace("(", "").replace(")", "").replace(":", "|").split("|")
     return Layer(tuple(name.strip() for name in names), independent=":" not in line)
-
-
-def modules_in(name: str) -> Iterator[str]:
-    """Yield the module ``name`` and, if it is a folder, all modules below it, by their paths from the package."""
-    folder = PACKAGE / name.replace(".", "/")
-    yield name
-    if folder.is_dir():
-        for file in sorted(folder.iterdir()):
-            if file.is_dir() and (file / "__init__.py").exists():
-                yield from modules_in(f"{name}.{file.name}")
-            elif file.suffix == ".py" and file.stem != "__init__":
-                yield f"{name}.{file.stem}"
 
 
 def source_file(name: str) -> Path:
