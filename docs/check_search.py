@@ -25,8 +25,10 @@ SCRIPTS = (
 )
 #: The parts of a browser that the scripts touch.
 BROWSER = """
-const nothing = {addEventListener() {}, getElementById: () => null, documentElement: {dataset: {}}, readyState: ""};
-Object.assign(globalThis, {document: nothing, window: nothing, localStorage: {setItem() {}}, _: (text) => text});
+const nothing = {addEventListener() {}, getElementById: () => null, documentElement: {dataset: {}}};
+nothing.readyState = "loading";  // what is to be done when the page is there is never done
+Object.assign(globalThis, {document: nothing, addEventListener() {}, localStorage: {setItem() {}}, _: (text) => text});
+globalThis.window = globalThis;
 """
 QUERIES = """
 const found = WORDS.map((word) => Search._performSearch(...Search._parseQuery(word)).reverse().slice(0, 5));
