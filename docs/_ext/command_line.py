@@ -5,6 +5,7 @@ They are those of the tables that the command line itself is made from.
 
 import argparse
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -46,7 +47,8 @@ def _options(given: Iterable[Argument]) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
-    text = text.replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|").replace("_", "\\_")
+    text = re.sub(r"[\\*|_]", r"\\\g<0>", text)
+    text = re.sub(r"--\w[\w-]*", r"``\g<0>``", text)  # else the dashes would become one
     return f"{text[0].upper()}{text[1:].removesuffix('.')}."
 
 
@@ -55,7 +57,7 @@ def _verb(name: str, verb: Verb) -> Iterator[str]:
     yield from (_sentence(verb.summary), "")
     own = list(_own_arguments(name, verb))
     usage = f"{name} {arguments._usage(verb._replace(arguments=tuple(own)))}"  # noqa: SLF001
-    yield from (".. code-block:: sh", "", f"   {PROGRAM} {usage}", "")
+    yield from (".. code-block:: text", "", f"   {PROGRAM} {usage}", "")
     yield from _options(own)
     if verb.examples:
         yield from (".. code-block:: sh", "   :caption: Examples", "")
@@ -70,7 +72,7 @@ class CommandLine(SphinxDirective):
         """Return a section for the common options, and one for each verb."""
         for module in (arguments, serve, verbs):
             self.env.note_dependency(str(inspect.getsourcefile(module)))
-        lines = ["Options of all verbs", "--------------------", "", "But those of ``serve`` and ``completion``.", ""]
+        lines = ["Options of all verbs", "--------------------", "", "Not of ``serve`` and ``completion``.", ""]
         lines += [f".. program:: {PROGRAM}", "", *_options(COMMON), "Verbs", "-----", ""]
         for name, verb in VERBS.items():
             lines += _verb(name, verb)

@@ -9,7 +9,6 @@ import functools
 import inspect
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import public
@@ -18,7 +17,6 @@ from docutils.parsers.rst import directives
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.errors import PycodeError
 from sphinx.ext.napoleon import Config
 from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
@@ -37,7 +35,7 @@ class Docstring(GoogleDocstring):
         return [("", "", self._dedent(self._consume_to_next_section()))]
 
     def _parse_attribute_docstring(self) -> list[str]:
-        return list(self._lines)
+        return []  # parse it as any other
 
 
 # What autodoc shows ###################################################################################################
@@ -84,9 +82,10 @@ def process_signature(
 
 
 def forget_overloads(value: Any) -> None:
-    """Have autodoc show one signature, that of the implementation, which has all arguments."""
-    with suppress(PycodeError):
-        analyzer = ModuleAnalyzer.for_module(getattr(value, "__module__", None) or "")
+    """Have autodoc show one signature of a session's methods. Their overloads differ in the type of one argument."""
+    module = getattr(value, "__module__", None) or ""
+    if module.startswith("handinger_async.resources"):
+        analyzer = ModuleAnalyzer.for_module(module)
         analyzer.analyze()
         analyzer.overloads.clear()
 
