@@ -34,9 +34,6 @@ class Docstring(GoogleDocstring):
     def _consume_returns_section(self, preprocess_types: bool = False) -> list[tuple[str, str, list[str]]]:
         return [("", "", self._dedent(self._consume_to_next_section()))]
 
-    def _parse_attribute_docstring(self) -> list[str]:
-        return []  # parse it as any other
-
 
 # What autodoc shows ###################################################################################################
 
@@ -46,7 +43,8 @@ def process_docstring(app: Sphinx, what: str, name: str, value: Any, options: An
     text = "\n".join(lines)
     if isinstance(value, type):
         text = public.without_entries(value, text)
-    parsed = Docstring(text.splitlines(), NAPOLEON, app, what, name, value, options).lines()
+    kind = "method" if what == "property" else what  # of a property, the first words may be taken for its type
+    parsed = Docstring(text.splitlines(), NAPOLEON, app, kind, name, value, options).lines()
     lines[:] = [*parsed, ""]
     if isinstance(value, type):
         for attribute in public.attributes(value):
