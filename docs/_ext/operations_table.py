@@ -239,7 +239,14 @@ def _lines(first: str, headers: Headers, body: bytes) -> list[str]:
 
 
 def _overview() -> Iterator[str]:
-    yield from (".. list-table::", "   :header-rows: 1", "", "   * - Operation", "     - Request and result")
+    yield from (
+        ".. list-table::",
+        "   :header-rows: 1",
+        "   :class: operations",
+        "",
+        "   * - Operation",
+        "     - Request and result",
+    )
     for cls in OPERATIONS:
         yield f"   * - `{cls.__name__} <{cls.__module__}.{cls.__name__}>`"
         yield f"     - ``{cls.route.method} {cls.route.path}`` → {result(cls)}"
