@@ -35,7 +35,15 @@ from .resume import check_event_stream
 from .retry import parse_retry_after
 from .sse import EventParser, ServerSentEvent, encode_event
 
-__all__ = ["decode_request", "decode_response", "encode_request", "encode_response", "to_dict", "to_json"]
+__all__ = [
+    "decode_request",
+    "decode_response",
+    "encode_request",
+    "encode_response",
+    "raise_for_status",
+    "to_dict",
+    "to_json",
+]
 
 R = TypeVar("R")
 
