@@ -10,7 +10,7 @@
 The names below are imported on first use, so that importing this package costs next to nothing.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Not from typing, whose import would take time. With the annotation, jedi does not take the block below for dead code.
 TYPE_CHECKING: bool = False
