@@ -10,9 +10,10 @@
 The names below are imported on first use, so that importing this package costs next to nothing.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-TYPE_CHECKING = False  # typing's own would cost the import of typing
+# Not from typing, whose import would take time. With the annotation, jedi does not take the block below for dead code.
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from . import operations
     from ._asyncio.attempts import Attempt

@@ -57,8 +57,8 @@ TAGGED: dict[Any, dict[str, type[Any]]] = {
 }
 
 #: Internal key that carries unknown fields into the hook. A real key of this name would itself land in ``extra``, so
-#: there is no clash.
-_EXTRA = "\0extra"
+#: there is no clash. No NUL: older versions of cattrs compile it into source code as it is.
+_EXTRA = "(extra)"
 
 
 def wire_name(cls: type[Any], name: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from inspect import iscoroutinefunction
 from io import SEEK_END
 from threading import Lock
-from typing import IO, Any, Protocol, runtime_checkable
+from typing import IO, Any, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
@@ -210,7 +210,7 @@ class FileSource:
             return NotImplemented
         return self._file is other._file and self._start == other._start
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"FileSource({self._file!r})"

@@ -176,8 +176,8 @@ class APIError(HandingerError):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
-        self.call = ""
-        self.attempts = 1
+        self.call: str = ""
+        self.attempts: int = 1
 
     def add_context(self, call: str, attempts: int = 1) -> Self:
         """Record the call and its attempts. The only place that changes them.

@@ -10,7 +10,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from platform import python_version
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, ClassVar, TypeVar, overload
 
 import attrs
 from yarl import URL
@@ -147,7 +147,7 @@ class Headers(Mapping[str, str]):
         mine = {key: value for key, (_, value) in self._fields.items()}
         return mine == {str(name).lower(): value for name, value in other.items()}
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Headers({self.as_dict()!r})"
@@ -298,7 +298,7 @@ class Endpoint:
         self._set(check_base_url(base_url), authorization)
 
     def _set(self, base_url: URL, authorization: Headers) -> None:
-        self.base_url = base_url
+        self.base_url: URL = base_url
         self._prefix = str(base_url).rstrip("/")
         self._headers = Headers({"User-Agent": _user_agent()}) | authorization
 

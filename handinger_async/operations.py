@@ -8,7 +8,7 @@ An operation that exists is well-formed: arguments of a wrong type, and ids that
 are refused at construction, before anything is sent.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -83,7 +83,7 @@ class CreateWorker(Operation[Worker]):
         stream: Request a stream of events instead of the worker.
     """
 
-    route = Route("POST", "/api/workers", Worker)
+    route: ClassVar[Route] = Route("POST", "/api/workers", Worker)
 
     input: str = attrs.field(validator=check_text)
     budget: Budget | None = attrs.field(default=None, validator=check_optional_text)
@@ -100,7 +100,7 @@ class RetrieveWorker(Operation[Worker]):
         task_id: The id of the task to show; None for the most recent.
     """
 
-    route = Route("GET", "/api/workers/{worker_id}", Worker)
+    route: ClassVar[Route] = Route("GET", "/api/workers/{worker_id}", Worker)
 
     worker_id: str = attrs.field(validator=check_segment)
     stream: bool = attrs.field(default=False, validator=check_flag)
@@ -118,7 +118,7 @@ class ContinueWorker(Operation[Worker]):
         stream: Request a stream of events instead of the worker.
     """
 
-    route = Route("POST", "/api/workers/{worker_id}", Worker)
+    route: ClassVar[Route] = Route("POST", "/api/workers/{worker_id}", Worker)
 
     worker_id: str = attrs.field(validator=check_segment)
     input: str = attrs.field(validator=check_text)
@@ -134,7 +134,7 @@ class StreamWorkerUpdates(Operation[list[ServerSentEvent]]):
         worker_id: The id of the worker.
     """
 
-    route = Route("GET", "/api/workers/{worker_id}/stream", ServerSentEvent)
+    route: ClassVar[Route] = Route("GET", "/api/workers/{worker_id}/stream", ServerSentEvent)
 
     worker_id: str = attrs.field(validator=check_segment)
 
@@ -147,7 +147,7 @@ class RetrieveWorkerEmail(Operation[str]):
         worker_id: The id of the worker.
     """
 
-    route = Route("GET", "/api/workers/{worker_id}/email", str)
+    route: ClassVar[Route] = Route("GET", "/api/workers/{worker_id}/email", str)
 
     worker_id: str = attrs.field(validator=check_segment)
 
@@ -161,7 +161,7 @@ class RetrieveWorkerFile(Operation[bytes]):
         worker_id: The id of the worker.
     """
 
-    route = Route("GET", "/api/workers/{worker_id}/files/{file_path...}", bytes)
+    route: ClassVar[Route] = Route("GET", "/api/workers/{worker_id}/files/{file_path...}", bytes)
 
     file_path: str = attrs.field(validator=check_path)
     worker_id: str = attrs.field(validator=check_segment)
@@ -175,7 +175,7 @@ class ListSchedules(Operation[ScheduleListResponse]):
         worker_id: The id of the worker.
     """
 
-    route = Route("GET", "/api/workers/{worker_id}/schedules", ScheduleListResponse)
+    route: ClassVar[Route] = Route("GET", "/api/workers/{worker_id}/schedules", ScheduleListResponse)
 
     worker_id: str = attrs.field(validator=check_segment)
 
@@ -191,7 +191,7 @@ class CreateSchedule(Operation[WorkerSchedule]):
         budget: The cost limit of each run; None for the service's default.
     """
 
-    route = Route("POST", "/api/workers/{worker_id}/schedules", WorkerSchedule)
+    route: ClassVar[Route] = Route("POST", "/api/workers/{worker_id}/schedules", WorkerSchedule)
 
     worker_id: str = attrs.field(validator=check_segment)
     input: str = attrs.field(validator=check_text)
@@ -208,7 +208,7 @@ class CancelSchedule(Operation[ScheduleCancelResponse]):
         worker_id: The id of the worker.
     """
 
-    route = Route("DELETE", "/api/workers/{worker_id}/schedules/{schedule_id}", ScheduleCancelResponse)
+    route: ClassVar[Route] = Route("DELETE", "/api/workers/{worker_id}/schedules/{schedule_id}", ScheduleCancelResponse)
 
     schedule_id: str = attrs.field(validator=check_segment)
     worker_id: str = attrs.field(validator=check_segment)
@@ -227,7 +227,7 @@ class CreateWorkerTemplate(Operation[WorkerTemplate]):
         output_schema: JSON Schema, Draft 7, of the structured output; None for free text.
     """
 
-    route = Route("POST", "/api/workers", WorkerTemplate)
+    route: ClassVar[Route] = Route("POST", "/api/workers", WorkerTemplate)
 
     instructions: str | None = attrs.field(default=None, validator=check_optional_text)
     prompt: str | None = attrs.field(default=None, validator=check_optional_text)
@@ -250,7 +250,7 @@ class UpdateWorker(Operation[WorkerTemplate]):
         output_schema: JSON Schema, Draft 7, of the structured output; None for free text.
     """
 
-    route = Route("PATCH", "/api/workers/{worker_id}", WorkerTemplate)
+    route: ClassVar[Route] = Route("PATCH", "/api/workers/{worker_id}", WorkerTemplate)
 
     worker_id: str = attrs.field(validator=check_segment)
     instructions: str | None = attrs.field(default=None, validator=check_optional_text)
@@ -268,7 +268,7 @@ class DeleteWorker(Operation[DeleteWorkerResponse]):
         worker_id: The id of the worker.
     """
 
-    route = Route("DELETE", "/api/workers/{worker_id}", DeleteWorkerResponse)
+    route: ClassVar[Route] = Route("DELETE", "/api/workers/{worker_id}", DeleteWorkerResponse)
 
     worker_id: str = attrs.field(validator=check_segment)
 
@@ -290,7 +290,7 @@ class CreateTask(Operation[Worker]):
         OSError: A file does not exist, or cannot be opened.
     """
 
-    route = Route("POST", "/api/tasks", Worker, blocking=True)
+    route: ClassVar[Route] = Route("POST", "/api/tasks", Worker, blocking=True)
 
     input: str = attrs.field(validator=check_text)
     worker_id: str | None = attrs.field(default=None, validator=check_optional_id)
@@ -308,7 +308,7 @@ class RetrieveTask(Operation[TaskWithTurns]):
         task_id: The id of the task.
     """
 
-    route = Route("GET", "/api/tasks/{task_id}", TaskWithTurns)
+    route: ClassVar[Route] = Route("GET", "/api/tasks/{task_id}", TaskWithTurns)
 
     task_id: str = attrs.field(validator=check_segment)
 
@@ -321,7 +321,7 @@ class ListTaskTurns(Operation[TaskTurnList]):
         task_id: The id of the task.
     """
 
-    route = Route("GET", "/api/tasks/{task_id}/turns", TaskTurnList)
+    route: ClassVar[Route] = Route("GET", "/api/tasks/{task_id}/turns", TaskTurnList)
 
     task_id: str = attrs.field(validator=check_segment)
 
@@ -334,7 +334,7 @@ class DeleteTask(Operation[DeleteTaskResponse]):
         task_id: The id of the task.
     """
 
-    route = Route("DELETE", "/api/tasks/{task_id}", DeleteTaskResponse)
+    route: ClassVar[Route] = Route("DELETE", "/api/tasks/{task_id}", DeleteTaskResponse)
 
     task_id: str = attrs.field(validator=check_segment)
 
@@ -347,7 +347,7 @@ class RetrieveWebhook(Operation[Webhook]):
         worker_id: The id of the worker.
     """
 
-    route = Route("GET", "/api/workers/{worker_id}/webhook", Webhook)
+    route: ClassVar[Route] = Route("GET", "/api/workers/{worker_id}/webhook", Webhook)
 
     worker_id: str = attrs.field(validator=check_segment)
 
@@ -361,7 +361,7 @@ class UpdateWebhook(Operation[Webhook]):
         url: An HTTPS URL of at most 2048 characters; None to remove the webhook.
     """
 
-    route = Route("PUT", "/api/workers/{worker_id}/webhook", Webhook)
+    route: ClassVar[Route] = Route("PUT", "/api/workers/{worker_id}/webhook", Webhook)
 
     worker_id: str = attrs.field(validator=check_segment)
     url: str | None = attrs.field(validator=check_optional_text)
@@ -375,7 +375,7 @@ class DeleteWebhook(Operation[Webhook]):
         worker_id: The id of the worker.
     """
 
-    route = Route("DELETE", "/api/workers/{worker_id}/webhook", Webhook)
+    route: ClassVar[Route] = Route("DELETE", "/api/workers/{worker_id}/webhook", Webhook)
 
     worker_id: str = attrs.field(validator=check_segment)
 
@@ -389,7 +389,7 @@ class ListWebhookExecutions(Operation[WebhookExecutionList]):
         page: The number of the page, from 1.
     """
 
-    route = Route("GET", "/api/workers/{worker_id}/webhook/executions", WebhookExecutionList)
+    route: ClassVar[Route] = Route("GET", "/api/workers/{worker_id}/webhook/executions", WebhookExecutionList)
 
     worker_id: str = attrs.field(validator=check_segment)
     page: int = attrs.field(default=1, validator=check_count)
@@ -403,7 +403,7 @@ class RegenerateWebhookToken(Operation[Webhook]):
         worker_id: The id of the worker.
     """
 
-    route = Route("POST", "/api/workers/{worker_id}/webhook/regenerate-token", Webhook)
+    route: ClassVar[Route] = Route("POST", "/api/workers/{worker_id}/webhook/regenerate-token", Webhook)
 
     worker_id: str = attrs.field(validator=check_segment)
 

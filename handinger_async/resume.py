@@ -153,9 +153,9 @@ class ResumableStream:
         resume: bool = True,
         max_event_size: int = MAX_EVENT_SIZE,
     ) -> None:
-        self.state = State.OPENING
-        self.last_event_id = request.headers.get("last-event-id", "")
-        self.events_seen = 0
+        self.state: State = State.OPENING
+        self.last_event_id: str = request.headers.get("last-event-id", "")
+        self.events_seen: int = 0
         self._request = request
         self._retry = retry or RetryPolicy()
         self._resume = resume and request.method == "GET"

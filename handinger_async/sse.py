@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
@@ -66,7 +66,7 @@ class ServerSentEvent:
             return NotImplemented
         return self.data == other.data and self.event == other.event and self.id == other.id
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ServerSentEvent, (self.data, self.event, self.id)

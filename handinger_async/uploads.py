@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, ClassVar, TypeAlias
 
 import attrs
 
@@ -60,7 +60,7 @@ class Upload:
         length = self.content.length  # None: reading would use it up
         return length is not None and length == other.content.length and self.read() == other.read()
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
 
 #: What ``files=`` takes.

@@ -24,8 +24,8 @@ class Pool:
         self._transport = transport
         self._lock = Lock()
         self._pauses: set[asyncio.Future[None]] = set()
-        self.timers = Timers()
-        self.closed = False
+        self.timers: Timers = Timers()
+        self.closed: bool = False
 
     def transport(self) -> Transport:
         """Return the transport.

@@ -37,7 +37,7 @@ class CancelScope:
         self._task: asyncio.Task[Any] | None = task
         self._cancelling = task.cancelling()
         #: True once the scope was cancelled or left.
-        self.closed = False
+        self.closed: bool = False
 
     def cancel(self) -> None:
         """Cancel the await, unless it has ended. Idempotent, and callable from any task of any event loop."""

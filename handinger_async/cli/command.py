@@ -37,10 +37,10 @@ class Command:
 
     def __init__(self, options: Namespace) -> None:
         self.options = options
-        self.output = Output(quiet=options.quiet)
-        self.id = ""
-        self.made = ""
-        self.goes_on = ""
+        self.output: Output = Output(quiet=options.quiet)
+        self.id: str = ""
+        self.made: str = ""
+        self.goes_on: str = ""
 
     def session(self) -> Session:
         """Return a session with the real service, or with ``--demo`` one with a service in memory."""

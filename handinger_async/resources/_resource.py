@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property, wraps
 from types import CoroutineType
-from typing import Any, Protocol, TypeVar, get_type_hints, overload
+from typing import Any, Protocol, TypeVar, get_type_hints
 
 from .._asyncio.calls import Settings
 from ..models import File
@@ -23,17 +23,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 class resource(cached_property[R]):  # noqa: N801 - as cached_property
     """A cached property. On the class it is the type of its value, where ``mock.create_autospec`` finds the methods."""
 
-    @overload  # type: ignore[override]
-    def __get__(self, instance: None, owner: type[Any] | None = None) -> type[R]: ...
-
-    @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> R: ...
-
-    def __get__(  # pyright: ignore[reportIncompatibleMethodOverride] - without an instance, the base returns itself
-        self, instance: object, owner: type[Any] | None = None
-    ) -> type[R] | R:
+    # Not overloaded for type checkers: editors that use jedi would show each method twice, with and without self.
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> R:  # type: ignore[override]
         if instance is None:
-            return get_type_hints(self.func)["return"]  # type: ignore[no-any-return]
+            on_class: Any = get_type_hints(self.func)["return"]
+            return on_class  # type: ignore[no-any-return]
         return super().__get__(instance, owner)
 
 

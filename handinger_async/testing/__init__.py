@@ -16,7 +16,8 @@ use: `serve`, `check_transport` and the other names of the conformance suite imp
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # not from typing: importing typing takes time, and this module imports nothing
+# Not from typing, whose import would take time. With the annotation, jedi does not take the block below for dead code.
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from .conformance import CLAUSES, Clause, Harness, check_transport
     from .fake import FakeHandinger

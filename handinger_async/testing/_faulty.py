@@ -50,7 +50,7 @@ class FaultyHandler:
 
     def __init__(self, handler: Handler, *faults: Fault, seed: int = 0) -> None:
         self._handler = handler
-        self.faults = list(faults)
+        self.faults: list[Fault] = list(faults)
         self._random = Random(seed)  # noqa: S311 - deterministic on purpose
         self._selected: Counter[int] = Counter()
         self._affected: Counter[int] = Counter()

@@ -108,8 +108,8 @@ class ScriptedServer:
         self._script = script
         self._scheme = scheme
         self._scripts: list[asyncio.Task[None]] = []
-        self.url = ""
-        self.connections = 0
+        self.url: str = ""
+        self.connections: int = 0
 
     async def __aenter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))

@@ -66,8 +66,8 @@ class Server:
         self._handler = handler
         self._address = host, port
         self._responding: set[asyncio.Task[object]] = set()
-        self.url = ""
-        self.connections = 0
+        self.url: str = ""
+        self.connections: int = 0
 
     async def __aenter__(self) -> Self:
         server = web.Server(self._respond, handler_cancellation=True, access_log=None)

@@ -101,7 +101,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 def test_type_checkers_see_the_objects_of_run_time() -> None:
     """Under TYPE_CHECKING each name is imported from the module that defines it at run time."""
     source = Path(handinger_async.__file__).read_text(encoding="utf-8")
-    program = source.replace("TYPE_CHECKING = False", "TYPE_CHECKING = True").partition("_HOMES")[0]
+    program = source.replace("TYPE_CHECKING: bool = False", "TYPE_CHECKING = True").partition("_HOMES")[0]
     names: dict[str, object] = {"__name__": "handinger_async", "__package__": "handinger_async"}
     exec(program, names)
     for name in handinger_async.__all__:

@@ -54,7 +54,7 @@ def test_every_public_name_of_the_kit_is_found_in_one_place():
 
 def test_type_checkers_see_the_names_of_run_time():
     source = Path(testing.__file__).read_text(encoding="utf-8")
-    program = source.replace("TYPE_CHECKING = False", "TYPE_CHECKING = True").partition("#: The public names")[0]
+    program = source.replace("TYPE_CHECKING: bool = False", "TYPE_CHECKING = True").partition("#: The public names")[0]
     names = {"__name__": testing.__name__, "__package__": testing.__name__}
     exec(program, names)
     assert {name for name in names if name[0].isalpha()} == {*testing.__all__, "TYPE_CHECKING", "annotations"}
