@@ -249,11 +249,11 @@ async def test_guide_works_as_written() -> None:
     names = await run_readme.run(GUIDE.read_text(encoding="utf-8"), GUIDE.name)
     after = time.time_ns()
     spans = {span.name: span for span in names["exporter"].get_finished_spans()}
-    assert set(spans) == {"ask", "POST /api/workers"}
-    attempt = spans["POST /api/workers"]
-    assert attempt.parent.span_id == spans["ask"].context.span_id
+    assert set(spans) == {"compare", "POST"}
+    attempt = spans["POST"]
+    assert attempt.parent.span_id == spans["compare"].context.span_id
     assert attempt.attributes["http.response.status_code"] == 200
     assert before <= attempt.start_time <= attempt.end_time <= after
     registry = names["registry"]
-    labels = {"method": "GET", "outcome": "200"}
+    labels = {"method": "POST", "outcome": "200"}
     assert registry.get_sample_value("handinger_attempt_seconds_count", labels) == 1
