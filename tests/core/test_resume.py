@@ -214,18 +214,18 @@ def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stream", "failure", "time_left"),
+    ("chunks", "failure", "options"),
     [
-        (live(plain("no id")), CUT, None),
-        (live(event("1"), b"id\ndata: no id any more\n\n"), CUT, None),
-        (live(event("a\x01b")), CUT, None),
-        (live(event("\x7f")), CUT, None),
-        (live(event("\t ")), CUT, None),
-        (live(event("1")), error(404), None),
-        (live(event("1")), APIResponseValidationError("not a stream"), None),
-        (live(event("1")), CUT, 0.5),
-        (live(b"retry: 60001\n", event("1")), CUT, None),
-        (live(event("1"), retry=RetryPolicy(max_retries=0)), CUT, None),
+        ([plain("no id")], CUT, {}),
+        ([event("1"), b"id\ndata: no id any more\n\n"], CUT, {}),
+        ([event("a\x01b")], CUT, {}),
+        ([event("\x7f")], CUT, {}),
+        ([event("\t ")], CUT, {}),
+        ([event("1")], error(404), {}),
+        ([event("1")], APIResponseValidationError("not a stream"), {}),
+        ([event("1")], CUT, {"time_left": 0.5}),
+        ([b"retry: 60001\n", event("1")], CUT, {}),
+        ([event("1")], CUT, {"retry": RetryPolicy(max_retries=0)}),
     ],
     ids=[
         "no id",
@@ -240,11 +240,10 @@ def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
         "no retries",
     ],
 )
-def test_stream_that_cannot_be_resumed_is_given_up(
-    stream: ResumableStream, failure: Any, time_left: float | None
-) -> None:
+def test_stream_that_cannot_be_resumed_is_given_up(chunks: list[bytes], failure: Any, options: dict[str, Any]) -> None:
+    stream = live(*chunks, retry=options.get("retry", POLICY))
     with pytest.raises(StreamInterruptedError) as caught:
-        stream.interrupted(failure, time_left=time_left)
+        stream.interrupted(failure, time_left=options.get("time_left"))
     assert stream.state is State.ENDED
     assert caught.value.__cause__ is failure
     assert (caught.value.last_event_id, caught.value.events_seen) == (stream.last_event_id, stream.events_seen)
@@ -252,7 +251,7 @@ def test_stream_that_cannot_be_resumed_is_given_up(
 
 @pytest.mark.parametrize("options", [{"resume": False}, {"request": Request("POST", "/api/workers")}])
 def test_post_and_stream_without_resume_are_given_up(options: dict[str, Any]) -> None:
-    stream = ResumableStream(options.pop("request", GET), **options)
+    stream = ResumableStream(**{"request": GET} | options)
     stream.connected(SSE)
     stream.feed(event("1"))
     with pytest.raises(StreamInterruptedError):
