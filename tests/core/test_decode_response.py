@@ -30,6 +30,7 @@ from handinger_async.models import (
 )
 from handinger_async.operations import (
     CancelSchedule,
+    CreateWorker,
     Operation,
     RetrieveWorker,
     RetrieveWorkerEmail,
@@ -46,6 +47,7 @@ from .documents import (
     SCHEDULE,
     SCHEDULES,
     STREAMS,
+    TEMPLATE,
     WORKER,
     is_optional,
     make_response,
@@ -244,3 +246,28 @@ def test_event_without_id_after_one_with_id_survives_the_round_trip() -> None:
     events = [ServerSentEvent("a", id="1"), ServerSentEvent("b"), ServerSentEvent("c", id="3")]
     operation = StreamWorkerUpdates("w")
     assert decode_response(operation, encode_response(operation, events)) == events
+
+
+def test_event_without_id_resets_only_an_id_before_it() -> None:
+    operation = StreamWorkerUpdates("w")
+    events = [ServerSentEvent("a"), ServerSentEvent("b", id="1"), ServerSentEvent("c"), ServerSentEvent("d")]
+    response = encode_response(operation, events)
+    assert response == Response(
+        200,
+        {"Content-Type": "text/event-stream"},
+        b"data: a\n\nid: 1\ndata: b\n\nid\ndata: c\n\ndata: d\n\n",
+    )
+
+
+# Services of the other generation #####################################################################################
+
+
+def test_template_instead_of_a_run_is_explained() -> None:
+    response = make_response(TEMPLATE)
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode_response(CreateWorker("x"), response)
+    assert caught.value.response is response
+    assert caught.value.message == (
+        "the response is the template wrk_vk81XUHKHG-qr4 instead of a run: this service is of the newer generation, "
+        "use session.run() or session.tasks.create()"
+    )

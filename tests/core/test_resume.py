@@ -133,6 +133,14 @@ def test_response_that_is_no_stream_of_events_is_refused() -> None:
     with pytest.raises(APIResponseValidationError, match="the response is text/html, not text/event-stream"):
         stream.connected(Response(200, {"Content-Type": "text/html"}))
     assert stream.state is State.OPENING
+    older = Response(200, {"Content-Type": "application/json"})
+    with pytest.raises(APIResponseValidationError) as caught:
+        stream.connected(older)
+    assert caught.value.response is older
+    assert caught.value.message == (
+        "the response is application/json, not text/event-stream: services of the newer generation have no streams, "
+        "use session.run(), or tasks.wait()"
+    )
     stream.connected(Response(204))
     assert stream.state is State.LIVE
 
@@ -207,6 +215,30 @@ def test_retry_after_of_an_error_wins_over_the_retry_field(failure: Any, delays:
 
 def test_delay_is_that_of_the_policy_without_a_retry_field() -> None:
     assert 0.75 <= live(event("1")).interrupted(CUT) <= 1
+    stream = ResumableStream(GET)
+    assert 0.375 <= stream.interrupted(CUT) <= RetryPolicy().initial_delay
+
+
+def test_retry_field_may_ask_for_the_longest_delay_of_the_policy() -> None:
+    assert live(b"retry: 60000\n", event("1")).interrupted(CUT) == POLICY.max_retry_after
+
+
+@pytest.mark.parametrize(
+    ("chunks", "failure", "message"),
+    [
+        ([plain("a"), plain("b")], CUT, "the stream was interrupted after 2 events: cut"),
+        ([plain("a")], APIConnectionError(""), "the stream was interrupted after 1 events: APIConnectionError"),
+        (
+            [event("\x7f")],
+            CUT,
+            "the stream was interrupted after 1 events: cut, and its last event id cannot be sent in a header",
+        ),
+    ],
+)
+def test_error_of_a_stream_that_is_given_up_names_the_reason(chunks: list[bytes], failure: Any, message: str) -> None:
+    with pytest.raises(StreamInterruptedError) as caught:
+        live(*chunks).interrupted(failure)
+    assert caught.value.message == message
 
 
 def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
@@ -224,6 +256,7 @@ def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
         ([event("1")], error(404), {}),
         ([event("1")], APIResponseValidationError("not a stream"), {}),
         ([event("1")], CUT, {"time_left": 0.5}),
+        ([event("1")], error(503, {"Retry-After": "7"}), {"time_left": 7.0}),
         ([b"retry: 60001\n", event("1")], CUT, {}),
         ([event("1")], CUT, {"retry": RetryPolicy(max_retries=0)}),
     ],
@@ -236,6 +269,7 @@ def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
         "404",
         "not a stream",
         "deadline",
+        "exactly at the deadline",
         "retry too long",
         "no retries",
     ],
@@ -282,6 +316,10 @@ def test_event_that_is_too_large_is_an_error() -> None:
     stream = live(*[b"data: " + b"x" * 2**20 + b"\n"] * 15)
     with pytest.raises(EventTooLargeError):
         stream.feed(b"data: " + b"x" * 2**21 + b"\n")
+    limited = ResumableStream(GET, max_event_size=10)
+    limited.connected(SSE)
+    with pytest.raises(EventTooLargeError):
+        limited.feed(b"data: 12345\n\n")
 
 
 # The beginning ########################################################################################################

@@ -170,6 +170,8 @@ ODD = [
     b"event: e\r\nid: 1\r\ndata: a",
     b"event: e\r\nid: 1\r\nfoo: a",
     b"event: e\r\ndata: a\r\nid: 1",
+    b"event: f\r\ndata: a\r\nfoo: y\r\nevent: f\r\ndata: b",
+    b"id: 1\r\ndata: a\r\nfoo: y\r\nid: 2\r\ndata: b",
 ]
 
 
@@ -188,6 +190,22 @@ def test_unusual_event_among_usual_ones_matches_the_reference(usual: bytes, line
                 expected = parse(b"data: first\n\n" + stream)
                 assert events == expected.events, (odd, before, after)
                 assert (parser.last_event_id, parser.retry) == (expected.last_event_id, expected.retry)
+
+
+@pytest.mark.parametrize("fields", ["id: {n}\n", "event: e\nid: {n}\n", "id: {n}\nevent: e{n}\n", "event: e{n}\n"])
+def test_many_events_of_one_form_keep_their_own_ids_and_types(fields: str) -> None:
+    stream = "".join(fields.format(n=n) + f"data: {n}\n\n" for n in range(100)).encode()
+    parser = EventParser()
+    expected = parse(stream + b"data: next\n\n")
+    assert feed(parser, [stream]) == expected.events[:-1]
+    assert parser.last_event_id == expected.last_event_id
+    assert feed(parser, [b"data: next\n\n"]) == expected.events[-1:]
+
+
+@pytest.mark.parametrize("character", [b" ", b"\t", b"\x0b", b"X", b"\n"])
+def test_blank_lines_before_many_events_change_nothing_in_the_first(character: bytes) -> None:
+    stream = b"\n\n" + character + b"data: a\n\n" + b"data: b\n\n" * 100
+    assert feed(EventParser(), [stream]) == parse(stream).events
 
 
 # Closing ##############################################################################################################
