@@ -107,14 +107,16 @@ def test_end_after_a_reconnection_completes_the_stream(chunks: tuple[bytes, ...]
 def test_end_in_the_middle_of_a_replay_is_an_interruption() -> None:
     stream = resumed(*BEFORE)
     stream.feed(event("1"))
-    with pytest.raises(APIConnectionError, match="before the point of its interruption"):
+    with pytest.raises(
+        APIConnectionError, match=r"^the stream started again, and ended before the point of its interruption$"
+    ):
         stream.end()
     assert stream.interrupted(CUT) > 0
 
 
 def test_end_within_an_event_is_an_interruption() -> None:
     stream = live(event("1"), b"data: trunc")
-    with pytest.raises(APIConnectionError, match="within an event"):
+    with pytest.raises(APIConnectionError, match=r"^the stream ended within an event$"):
         stream.end()
     assert stream.state is State.LIVE
 
@@ -152,6 +154,13 @@ def test_chunk_and_request_in_the_wrong_state_are_refused() -> None:
     stream = live(event("1"))
     with pytest.raises(ConfigurationError, match="LIVE has no next request"):
         stream.request()
+    stream.interrupted(CUT)
+    with pytest.raises(ConfigurationError, match="INTERRUPTED receives no chunks"):
+        stream.feed(event("2"))
+    stream.connected(SSE)
+    stream.end()
+    with pytest.raises(ConfigurationError, match="ENDED receives no chunks"):
+        stream.feed(event("2"))
 
 
 # Requests #############################################################################################################
@@ -165,7 +174,7 @@ def test_request_after_an_interruption_has_the_last_event_id() -> None:
     stream = live(event("1"), event("2"))
     stream.interrupted(CUT)
     request = stream.request()
-    assert request.headers == {"Accept": "text/event-stream", "Last-Event-ID": "2"}
+    assert dict(request.headers) == {"Accept": "text/event-stream", "Last-Event-ID": "2"}
     assert (request.method, request.target) == ("GET", GET.target)
 
 
@@ -284,7 +293,11 @@ def test_stream_that_cannot_be_resumed_is_given_up(chunks: list[bytes], failure:
 
 
 @pytest.mark.parametrize("options", [{"resume": False}, {"request": Request("POST", "/api/workers")}])
-def test_post_and_stream_without_resume_are_given_up(options: dict[str, Any]) -> None:
+def test_post_and_stream_without_resume_end_or_are_given_up(options: dict[str, Any]) -> None:
+    ended = ResumableStream(**{"request": GET} | options)
+    ended.connected(SSE)
+    assert len(ended.feed(event("1"))) == 1
+    assert (ended.end(), ended.state) == ([], State.ENDED)
     stream = ResumableStream(**{"request": GET} | options)
     stream.connected(SSE)
     stream.feed(event("1"))
