@@ -132,7 +132,9 @@ def test_transition_that_the_table_lacks_is_refused(method: str) -> None:
 
 def test_response_that_is_no_stream_of_events_is_refused() -> None:
     stream = ResumableStream(GET)
-    with pytest.raises(APIResponseValidationError, match="the response is text/html, not text/event-stream"):
+    with pytest.raises(
+        APIResponseValidationError, match=r"^the response is text/html, not text/event-stream \(status 200\)$"
+    ):
         stream.connected(Response(200, {"Content-Type": "text/html"}))
     assert stream.state is State.OPENING
     older = Response(200, {"Content-Type": "application/json"})
