@@ -42,6 +42,7 @@ from handinger_async.sse import EventParser, ServerSentEvent
 from .documents import (
     CANCELLED,
     CREATE,
+    DOCUMENTS,
     LIST,
     NOON,
     SCHEDULE,
@@ -247,6 +248,21 @@ def test_event_without_id_after_one_with_id_survives_the_round_trip() -> None:
     events = [ServerSentEvent("a", id="1"), ServerSentEvent("b"), ServerSentEvent("c", id="3")]
     operation = StreamWorkerUpdates("w")
     assert decode_response(operation, encode_response(operation, events)) == events
+
+
+@pytest.mark.parametrize(("operation", "document"), DOCUMENTS)
+def test_encoded_result_is_decoded_to_the_same_result(operation: Operation[Any], document: str) -> None:
+    result = decode_response(operation, make_response(document))
+    response = encode_response(operation, result)
+    assert (response.status, dict(response.headers)) == (200, {"Content-Type": "application/json"})
+    assert decode_response(operation, response) == result
+
+
+def test_email_address_and_file_are_encoded_as_they_are() -> None:
+    address = encode_response(RetrieveWorkerEmail("w"), "a@b.example")
+    assert address == Response(200, {"Content-Type": "application/json"}, b'"a@b.example"')
+    file = encode_response(RetrieveWorkerFile("f", "w"), b"\xff\0{")
+    assert file == Response(200, {"Content-Type": "application/octet-stream"}, b"\xff\0{")
 
 
 def test_event_without_id_resets_only_an_id_before_it() -> None:

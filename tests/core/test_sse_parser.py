@@ -89,11 +89,13 @@ CHUNKS = [
     b"data: \xff\xc3\xa9\n\n",
     b"data: data: a\n\n",
     b"xdata: a\n\n",
+    b"DATA: a\n\n",
     b"event: e\ndata: a\n\n",
     b"event: \ndata: a\n\n",
     b"event: data: x\ndata: a\n\n",
     b"event: e\nevent: f\ndata: a\n\n",
     b"xvent: e\ndata: a\n\n",
+    b"EVENT: e\ndata: a\n\n",
     b"event:e\ndata:a\n\n",
     b"id: 7\ndata: a\n\n",
     b"id: 7\nevent: e\ndata: a\n\n",
@@ -156,6 +158,7 @@ ODD = [
     b": c\r\n\r\n: c",
     b"data: a\r\ndata:b",
     b"data: a\r\ndatab",
+    b"data: a\r\nDATA: b",
     b"data: a\r\nevent: e",
     b"event: e\r\ndata: \xe2\x82",
     b"id: 1\x00\r\ndata: a",
@@ -200,6 +203,14 @@ def test_many_events_of_one_form_keep_their_own_ids_and_types(fields: str) -> No
     assert feed(parser, [stream]) == expected.events[:-1]
     assert parser.last_event_id == expected.last_event_id
     assert feed(parser, [b"data: next\n\n"]) == expected.events[-1:]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("first", [b"", b"data: a\n\n"])
+@pytest.mark.parametrize("name", [b"DATA: ", b"Data: ", b"xdata: ", b"data : "])
+def test_many_events_with_a_name_like_data_have_no_data(first: bytes, name: bytes, line_end: bytes) -> None:
+    stream = (first + (name + b"b\n\n") * 200).replace(b"\n", line_end)
+    assert feed(EventParser(), [stream, b""]) == ([("a", "message", "")] if first else [])
 
 
 @pytest.mark.parametrize("character", [b" ", b"\t", b"\x0b", b"X", b"\n"])
