@@ -205,6 +205,11 @@ def test_any_other_body_is_no_email_address(body: str | bytes, content_type: str
     assert caught.value.path == "$"
 
 
+def test_error_of_another_result_than_an_address_names_its_type() -> None:
+    with pytest.raises(APIResponseValidationError, match=r"^\$ must be a string, not an array \("):
+        decode_response(RetrieveWorkerEmail("w"), make_response("[]"))
+
+
 def test_file_result_is_the_body_unchanged() -> None:
     body = b"<html>\xff\0{"
     assert decode_response(RetrieveWorkerFile("f", "w"), make_response(body, content_type="text/html")) == body

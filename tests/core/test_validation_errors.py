@@ -134,7 +134,7 @@ def test_validation_error_quotes_the_start_of_a_non_json_body() -> None:
 
 
 def test_validation_error_of_a_non_json_body_says_what_came_instead() -> None:
-    with pytest.raises(APIResponseValidationError, match=r"the body is empty instead of JSON"):
+    with pytest.raises(APIResponseValidationError, match=r"^the body is empty instead of JSON \("):
         decode_response(LIST, make_response(" \n"))
     with pytest.raises(APIResponseValidationError) as caught:
         decode_response(LIST, make_response(b"Down \xff", content_type=""))
