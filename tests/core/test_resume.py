@@ -319,6 +319,19 @@ def test_reconnections_are_limited_until_the_last_id_advances() -> None:
         stream.interrupted(CUT)
 
 
+@pytest.mark.parametrize("first", [b"", event("8")])
+def test_events_without_an_id_of_their_own_do_not_renew_the_reconnections(first: bytes) -> None:
+    stream = ResumableStream(Request("GET", GET.target, {"Last-Event-ID": "7"}), retry=POLICY)
+    stream.connected(SSE)
+    stream.feed(first)
+    for data in ("a", "b"):
+        stream.interrupted(CUT)
+        stream.connected(SSE)
+        assert len(stream.feed(plain(data))) == 1
+    with pytest.raises(StreamInterruptedError):
+        stream.interrupted(CUT)
+
+
 def test_error_of_a_large_event_survives_an_interruption() -> None:
     stream = live()
     assert len(stream.feed(event("1") + b"data: " + b"x" * 2**25)) == 1
