@@ -2,7 +2,7 @@
 
 import pytest
 
-from handinger_async.codec import decode_request
+from handinger_async.codec import accepts_events, decode_request
 from handinger_async.http import Request
 from handinger_async.operations import (
     ContinueWorker,
@@ -34,8 +34,9 @@ from handinger_async.operations import (
     ],
 )
 def test_unknown_method_or_path_is_a_lookup_error(method: str, path: str) -> None:
-    with pytest.raises(LookupError):
-        decode_request(Request(method, path, {}, b"{}"))
+    with pytest.raises(LookupError) as caught:
+        decode_request(Request(method, f"{path}?page=1", {}, b"{}"))
+    assert caught.value.args == (f"there is no {method} {' '.join(path.split())}",)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,27 @@ def test_path_parameter_wins_over_body_and_query() -> None:
 )
 def test_accept_header_makes_retrieve_a_stream(accept: str) -> None:
     assert decode_request(Request("GET", "/api/workers/w", {"Accept": accept})) == RetrieveWorker("w", stream=True)
+
+
+@pytest.mark.parametrize(
+    ("accept", "accepted"),
+    [
+        ("text/event-stream", True),
+        ("TEXT/Event-Stream", True),
+        ("application/json, text/event-stream", True),
+        ("text/event-stream;q=0.001", True),
+        ("text/event-stream; charset=utf-8; q=1", True),
+        ("text/event-stream;q=0", False),
+        ("text/event-stream ; charset=utf-8 ; Q=0.000", False),
+        ("text/event-stream;q=0, text/event-stream", False),
+        ("*/*", None),
+        ("text/event-streams", None),
+        ("", None),
+    ],
+)
+def test_accept_header_names_event_streams_refuses_them_or_neither(accept: str, accepted: bool | None) -> None:
+    assert accepts_events(Request("GET", "/", {"Accept": accept})) is accepted
+
+
+def test_request_without_an_accept_header_does_not_name_event_streams() -> None:
+    assert accepts_events(Request("GET", "/")) is None

@@ -30,6 +30,7 @@ from handinger_async.models import (
 )
 from handinger_async.operations import (
     CancelSchedule,
+    CreateWorker,
     Operation,
     RetrieveWorker,
     RetrieveWorkerEmail,
@@ -41,11 +42,13 @@ from handinger_async.sse import EventParser, ServerSentEvent
 from .documents import (
     CANCELLED,
     CREATE,
+    DOCUMENTS,
     LIST,
     NOON,
     SCHEDULE,
     SCHEDULES,
     STREAMS,
+    TEMPLATE,
     WORKER,
     is_optional,
     make_response,
@@ -202,6 +205,11 @@ def test_any_other_body_is_no_email_address(body: str | bytes, content_type: str
     assert caught.value.path == "$"
 
 
+def test_error_of_another_result_than_an_address_names_its_type() -> None:
+    with pytest.raises(APIResponseValidationError, match=r"^\$ must be a string, not an array \("):
+        decode_response(RetrieveWorkerEmail("w"), make_response("[]"))
+
+
 def test_file_result_is_the_body_unchanged() -> None:
     body = b"<html>\xff\0{"
     assert decode_response(RetrieveWorkerFile("f", "w"), make_response(body, content_type="text/html")) == body
@@ -223,7 +231,8 @@ def test_event_stream_decodes_to_its_events(operation: Operation[list[ServerSent
 def test_stream_response_of_another_media_type_is_a_validation_error(
     operation: Operation[Any], content_type: str
 ) -> None:
-    with pytest.raises(APIResponseValidationError, match=content_type or "no content type"):
+    found = content_type or "no content type"
+    with pytest.raises(APIResponseValidationError, match=f"^the response is {found}, not text/event-stream"):
         decode_response(operation, make_response("data: a\n\n", content_type=content_type))
 
 
@@ -244,3 +253,43 @@ def test_event_without_id_after_one_with_id_survives_the_round_trip() -> None:
     events = [ServerSentEvent("a", id="1"), ServerSentEvent("b"), ServerSentEvent("c", id="3")]
     operation = StreamWorkerUpdates("w")
     assert decode_response(operation, encode_response(operation, events)) == events
+
+
+@pytest.mark.parametrize(("operation", "document"), DOCUMENTS)
+def test_encoded_result_is_decoded_to_the_same_result(operation: Operation[Any], document: str) -> None:
+    result = decode_response(operation, make_response(document))
+    response = encode_response(operation, result)
+    assert (response.status, dict(response.headers)) == (200, {"Content-Type": "application/json"})
+    assert decode_response(operation, response) == result
+
+
+def test_email_address_and_file_are_encoded_as_they_are() -> None:
+    address = encode_response(RetrieveWorkerEmail("w"), "a@b.example")
+    assert address == Response(200, {"Content-Type": "application/json"}, b'"a@b.example"')
+    file = encode_response(RetrieveWorkerFile("f", "w"), b"\xff\0{")
+    assert file == Response(200, {"Content-Type": "application/octet-stream"}, b"\xff\0{")
+
+
+def test_event_without_id_resets_only_an_id_before_it() -> None:
+    operation = StreamWorkerUpdates("w")
+    events = [ServerSentEvent("a"), ServerSentEvent("b", id="1"), ServerSentEvent("c"), ServerSentEvent("d")]
+    response = encode_response(operation, events)
+    assert response == Response(
+        200,
+        {"Content-Type": "text/event-stream"},
+        b"data: a\n\nid: 1\ndata: b\n\nid\ndata: c\n\ndata: d\n\n",
+    )
+
+
+# Services of the other generation #####################################################################################
+
+
+def test_template_instead_of_a_run_is_explained() -> None:
+    response = make_response(TEMPLATE)
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode_response(CreateWorker("x"), response)
+    assert caught.value.response is response
+    assert caught.value.message == (
+        "the response is the template wrk_vk81XUHKHG-qr4 instead of a run: this service is of the newer generation, "
+        "use session.run() or session.tasks.create()"
+    )

@@ -107,14 +107,16 @@ def test_end_after_a_reconnection_completes_the_stream(chunks: tuple[bytes, ...]
 def test_end_in_the_middle_of_a_replay_is_an_interruption() -> None:
     stream = resumed(*BEFORE)
     stream.feed(event("1"))
-    with pytest.raises(APIConnectionError, match="before the point of its interruption"):
+    with pytest.raises(
+        APIConnectionError, match=r"^the stream started again, and ended before the point of its interruption$"
+    ):
         stream.end()
     assert stream.interrupted(CUT) > 0
 
 
 def test_end_within_an_event_is_an_interruption() -> None:
     stream = live(event("1"), b"data: trunc")
-    with pytest.raises(APIConnectionError, match="within an event"):
+    with pytest.raises(APIConnectionError, match=r"^the stream ended within an event$"):
         stream.end()
     assert stream.state is State.LIVE
 
@@ -130,9 +132,19 @@ def test_transition_that_the_table_lacks_is_refused(method: str) -> None:
 
 def test_response_that_is_no_stream_of_events_is_refused() -> None:
     stream = ResumableStream(GET)
-    with pytest.raises(APIResponseValidationError, match="the response is text/html, not text/event-stream"):
+    with pytest.raises(
+        APIResponseValidationError, match=r"^the response is text/html, not text/event-stream \(status 200\)$"
+    ):
         stream.connected(Response(200, {"Content-Type": "text/html"}))
     assert stream.state is State.OPENING
+    older = Response(200, {"Content-Type": "application/json"})
+    with pytest.raises(APIResponseValidationError) as caught:
+        stream.connected(older)
+    assert caught.value.response is older
+    assert caught.value.message == (
+        "the response is application/json, not text/event-stream: services of the newer generation have no streams, "
+        "use session.run(), or tasks.wait()"
+    )
     stream.connected(Response(204))
     assert stream.state is State.LIVE
 
@@ -144,6 +156,13 @@ def test_chunk_and_request_in_the_wrong_state_are_refused() -> None:
     stream = live(event("1"))
     with pytest.raises(ConfigurationError, match="LIVE has no next request"):
         stream.request()
+    stream.interrupted(CUT)
+    with pytest.raises(ConfigurationError, match="INTERRUPTED receives no chunks"):
+        stream.feed(event("2"))
+    stream.connected(SSE)
+    stream.end()
+    with pytest.raises(ConfigurationError, match="ENDED receives no chunks"):
+        stream.feed(event("2"))
 
 
 # Requests #############################################################################################################
@@ -157,7 +176,7 @@ def test_request_after_an_interruption_has_the_last_event_id() -> None:
     stream = live(event("1"), event("2"))
     stream.interrupted(CUT)
     request = stream.request()
-    assert request.headers == {"Accept": "text/event-stream", "Last-Event-ID": "2"}
+    assert dict(request.headers) == {"Accept": "text/event-stream", "Last-Event-ID": "2"}
     assert (request.method, request.target) == ("GET", GET.target)
 
 
@@ -207,6 +226,30 @@ def test_retry_after_of_an_error_wins_over_the_retry_field(failure: Any, delays:
 
 def test_delay_is_that_of_the_policy_without_a_retry_field() -> None:
     assert 0.75 <= live(event("1")).interrupted(CUT) <= 1
+    stream = ResumableStream(GET)
+    assert 0.375 <= stream.interrupted(CUT) <= RetryPolicy().initial_delay
+
+
+def test_retry_field_may_ask_for_the_longest_delay_of_the_policy() -> None:
+    assert live(b"retry: 60000\n", event("1")).interrupted(CUT) == POLICY.max_retry_after
+
+
+@pytest.mark.parametrize(
+    ("chunks", "failure", "message"),
+    [
+        ([plain("a"), plain("b")], CUT, "the stream was interrupted after 2 events: cut"),
+        ([plain("a")], APIConnectionError(""), "the stream was interrupted after 1 events: APIConnectionError"),
+        (
+            [event("\x7f")],
+            CUT,
+            "the stream was interrupted after 1 events: cut, and its last event id cannot be sent in a header",
+        ),
+    ],
+)
+def test_error_of_a_stream_that_is_given_up_names_the_reason(chunks: list[bytes], failure: Any, message: str) -> None:
+    with pytest.raises(StreamInterruptedError) as caught:
+        live(*chunks).interrupted(failure)
+    assert caught.value.message == message
 
 
 def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
@@ -214,18 +257,19 @@ def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stream", "failure", "time_left"),
+    ("chunks", "failure", "options"),
     [
-        (live(plain("no id")), CUT, None),
-        (live(event("1"), b"id\ndata: no id any more\n\n"), CUT, None),
-        (live(event("a\x01b")), CUT, None),
-        (live(event("\x7f")), CUT, None),
-        (live(event("\t ")), CUT, None),
-        (live(event("1")), error(404), None),
-        (live(event("1")), APIResponseValidationError("not a stream"), None),
-        (live(event("1")), CUT, 0.5),
-        (live(b"retry: 60001\n", event("1")), CUT, None),
-        (live(event("1"), retry=RetryPolicy(max_retries=0)), CUT, None),
+        ([plain("no id")], CUT, {}),
+        ([event("1"), b"id\ndata: no id any more\n\n"], CUT, {}),
+        ([event("a\x01b")], CUT, {}),
+        ([event("\x7f")], CUT, {}),
+        ([event("\t ")], CUT, {}),
+        ([event("1")], error(404), {}),
+        ([event("1")], APIResponseValidationError("not a stream"), {}),
+        ([event("1")], CUT, {"time_left": 0.5}),
+        ([event("1")], error(503, {"Retry-After": "7"}), {"time_left": 7.0}),
+        ([b"retry: 60001\n", event("1")], CUT, {}),
+        ([event("1")], CUT, {"retry": RetryPolicy(max_retries=0)}),
     ],
     ids=[
         "no id",
@@ -236,23 +280,27 @@ def test_error_status_is_not_followed_sooner_than_the_policy_says() -> None:
         "404",
         "not a stream",
         "deadline",
+        "exactly at the deadline",
         "retry too long",
         "no retries",
     ],
 )
-def test_stream_that_cannot_be_resumed_is_given_up(
-    stream: ResumableStream, failure: Any, time_left: float | None
-) -> None:
+def test_stream_that_cannot_be_resumed_is_given_up(chunks: list[bytes], failure: Any, options: dict[str, Any]) -> None:
+    stream = live(*chunks, retry=options.get("retry", POLICY))
     with pytest.raises(StreamInterruptedError) as caught:
-        stream.interrupted(failure, time_left=time_left)
+        stream.interrupted(failure, time_left=options.get("time_left"))
     assert stream.state is State.ENDED
     assert caught.value.__cause__ is failure
     assert (caught.value.last_event_id, caught.value.events_seen) == (stream.last_event_id, stream.events_seen)
 
 
 @pytest.mark.parametrize("options", [{"resume": False}, {"request": Request("POST", "/api/workers")}])
-def test_post_and_stream_without_resume_are_given_up(options: dict[str, Any]) -> None:
-    stream = ResumableStream(options.pop("request", GET), **options)
+def test_post_and_stream_without_resume_end_or_are_given_up(options: dict[str, Any]) -> None:
+    ended = ResumableStream(**{"request": GET} | options)
+    ended.connected(SSE)
+    assert len(ended.feed(event("1"))) == 1
+    assert (ended.end(), ended.state) == ([], State.ENDED)
+    stream = ResumableStream(**{"request": GET} | options)
     stream.connected(SSE)
     stream.feed(event("1"))
     with pytest.raises(StreamInterruptedError):
@@ -271,6 +319,19 @@ def test_reconnections_are_limited_until_the_last_id_advances() -> None:
         stream.interrupted(CUT)
 
 
+@pytest.mark.parametrize("first", [b"", event("8")])
+def test_events_without_an_id_of_their_own_do_not_renew_the_reconnections(first: bytes) -> None:
+    stream = ResumableStream(Request("GET", GET.target, {"Last-Event-ID": "7"}), retry=POLICY)
+    stream.connected(SSE)
+    stream.feed(first)
+    for data in ("a", "b"):
+        stream.interrupted(CUT)
+        stream.connected(SSE)
+        assert len(stream.feed(plain(data))) == 1
+    with pytest.raises(StreamInterruptedError):
+        stream.interrupted(CUT)
+
+
 def test_error_of_a_large_event_survives_an_interruption() -> None:
     stream = live()
     assert len(stream.feed(event("1") + b"data: " + b"x" * 2**25)) == 1
@@ -283,6 +344,10 @@ def test_event_that_is_too_large_is_an_error() -> None:
     stream = live(*[b"data: " + b"x" * 2**20 + b"\n"] * 15)
     with pytest.raises(EventTooLargeError):
         stream.feed(b"data: " + b"x" * 2**21 + b"\n")
+    limited = ResumableStream(GET, max_event_size=10)
+    limited.connected(SSE)
+    with pytest.raises(EventTooLargeError):
+        limited.feed(b"data: 12345\n\n")
 
 
 # The beginning ########################################################################################################

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handinger_async.errors import APIConnectionError, APITimeoutError, ConfigurationError, StreamInterruptedError
-from handinger_async.http import Headers, Request, Response
+from handinger_async.http import Headers, MultipartBody, Part, Request, Response
 from handinger_async.retry import RetryPolicy, parse_retry_after
 
 KEY = {"Idempotency-Key": "k1"}
@@ -35,6 +36,7 @@ TABLE: list[tuple[Response | APIConnectionError, bool, bool]] = [
     (Response(503, {"retry-after-ms": "7000"}), True, True),
     (Response(500, YES), True, True),
     (Response(400, YES), True, True),
+    (Response(300, YES), True, True),
     # the response reports a temporary failure
     (Response(408), True, False),
     (Response(408, WAIT), True, False),
@@ -113,6 +115,19 @@ def test_request_is_retried_max_retries_times(max_retries: int) -> None:
         assert given_up == [attempt > max_retries for attempt in range(1, 8)]
 
 
+def test_request_whose_files_were_read_is_not_retried() -> None:
+    class Pipe:
+        length = None
+        is_readable = False
+
+        def chunks(self) -> Iterator[bytes]:
+            return iter(())
+
+    read = Request("POST", "/", KEY, MultipartBody([Part("file", Pipe())], "b"))
+    for outcome in (Response(429), Response(500, YES), APIConnectionError(request_sent=False)):
+        assert RetryPolicy().delay(read, outcome, attempt=1) is None
+
+
 # Delays ###############################################################################################################
 
 
@@ -188,6 +203,7 @@ DATE = "Sun, 06 Nov 1994 08:49:00 GMT"
         ({"Retry-After": "Sun Nov  6 08:49:37 1994", "Date": DATE}, 37),
         ({"Retry-After": "Sun Nov  6 08:49:37 1994", "Date": "Sun Nov  6 08:49:00 1994"}, 37),
         ({"Retry-After": "Sun, 06 Nov 1994 08:49:37 -0000", "Date": DATE}, 37),
+        ({"Retry-After": "Sun, 06 Nov 1994 09:49:37 +0100", "Date": DATE}, 37),
         ({"Retry-After": "Sun, 06 Nov 1994 07:49:37 GMT", "Date": DATE}, 0),
         ({}, None),
         ({"Retry-After": ""}, None),
@@ -242,8 +258,10 @@ def test_any_retry_after_is_none_or_not_negative(after: str, date: str, millisec
 @pytest.mark.parametrize("name", ["max_retries", "initial_delay", "max_delay", "max_retry_after"])
 @pytest.mark.parametrize("value", [-1, -0.5, math.nan, -math.inf, None, "2", True, [], 1j])
 def test_invalid_policy_argument_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name} must be a non-negative"):
+    noun = "integer" if name == "max_retries" else "number"
+    with pytest.raises(ConfigurationError) as caught:
         RetryPolicy(**{name: value})
+    assert str(caught.value) == f"{name} must be a non-negative {noun}, not {value!r}"
 
 
 @pytest.mark.parametrize("value", [1.5, 2.0, math.inf])

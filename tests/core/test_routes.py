@@ -65,6 +65,7 @@ def test_fields_go_where_the_method_says_and_come_back(operation: Any, method: s
 def test_query_values_are_read_by_the_types_of_their_fields() -> None:
     for operation in (Search("a", text=""), Search("a", text="true"), Search("a", text="7", exact=True, page=-7)):
         assert decode_request(encode_request(operation)) == operation
+    assert decode_request(Request("GET", "/api/search/a?exact=false")) == Search("a")
 
 
 @pytest.mark.parametrize("cls", OPERATIONS)

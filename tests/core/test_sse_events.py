@@ -93,6 +93,14 @@ def test_event_is_constructed_by_position_or_keyword() -> None:
         ServerSentEvent()  # type: ignore[call-arg]
 
 
+@for_each_kind
+def test_class_of_an_event_constructs_events_with_the_same_defaults(event: ServerSentEvent) -> None:
+    (parsed,) = EventParser().feed(encode_event(event))
+    for each in (event, parsed):
+        assert type(each)("b") == ServerSentEvent("b")
+        assert type(each)("b", id="2") == ServerSentEvent("b", "message", "2")
+
+
 def test_str_of_an_event_is_its_data() -> None:
     event = ServerSentEvent("Grüße", "e", "1")
     assert str(event) == f"{event}" == "Grüße"
@@ -121,19 +129,30 @@ def test_carriage_return_in_data_comes_back_as_line_feed() -> None:
     assert feed(EventParser(), [stream]) == [("a\nid: 1\nb\n\nc", "message", "")]
 
 
+REFUSED = "the event's type is empty or has a line break, or its id has a line break or NUL"
+
+
 @pytest.mark.parametrize("char", ["\r", "\n"])
 def test_event_type_with_a_line_end_is_refused(char: str) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=REFUSED):
         encode_event(ServerSentEvent("a", event=f"e{char}"))
 
 
 @pytest.mark.parametrize("char", ["\r", "\n", "\0"])
 def test_id_with_a_line_end_or_nul_is_refused(char: str) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=REFUSED):
         encode_event(ServerSentEvent("a", id=f"{char}1"))
 
 
 def test_empty_event_type_and_lone_surrogates_are_refused() -> None:
-    for event in (ServerSentEvent("a", event=""), ServerSentEvent("\ud800"), ServerSentEvent("a", event="\udfff")):
-        with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=REFUSED):
+        encode_event(ServerSentEvent("a", event=""))
+    for event in (ServerSentEvent("\ud800"), ServerSentEvent("a", event="\udfff")):
+        with pytest.raises(ConfigurationError, match=r"^the event contains a lone surrogate$"):
             encode_event(event)
+
+
+def test_any_other_character_may_be_in_a_type_or_an_id() -> None:
+    text = "".join(map(chr, range(1, 128))).translate(dict.fromkeys(b"\r\n"))
+    event = ServerSentEvent("a", text, text)
+    assert EventParser().feed(encode_event(event)) == [event]

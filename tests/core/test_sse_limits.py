@@ -75,6 +75,20 @@ def test_limit_counts_the_lines_of_one_event(first: bytes, line_end: bytes) -> N
         assert events == before
 
 
+@pytest.mark.parametrize("size", [10, 1024, 3000])
+def test_event_of_exactly_the_limit_is_parsed_and_a_larger_one_refused(size: int) -> None:
+    stream = b"data: " + b"x" * (size - len(b"data: \n")) + b"\n\n"
+    assert len(feed(EventParser(max_event_size=size), [stream])) == 1
+    for before in ([], [b"data: a\n\n"]):
+        parser = EventParser(max_event_size=size)
+        with pytest.raises(EventTooLargeError):
+            feed(parser, [*before, b"x" + stream, b""])
+
+
+def test_limit_may_be_a_single_byte() -> None:
+    assert feed(EventParser(max_event_size=1), [b"\n\n: c\n\n"]) == []
+
+
 def test_events_before_an_oversized_one_are_returned_then_feed_raises() -> None:
     parser = EventParser(max_event_size=10)
     assert parser.feed(b"data: a\n\nid: 2\n\ndata: b\n\ndata: 12345\n\ndata: c\n\n") == [
@@ -155,7 +169,7 @@ def test_default_limit_allows_a_line_of_8_mib() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "1", None])
 def test_limit_must_be_a_positive_integer(size: object) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=r"^max_event_size must be a positive integer$"):
         EventParser(max_event_size=size)  # type: ignore[arg-type]
 
 

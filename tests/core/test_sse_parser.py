@@ -89,11 +89,13 @@ CHUNKS = [
     b"data: \xff\xc3\xa9\n\n",
     b"data: data: a\n\n",
     b"xdata: a\n\n",
+    b"DATA: a\n\n",
     b"event: e\ndata: a\n\n",
     b"event: \ndata: a\n\n",
     b"event: data: x\ndata: a\n\n",
     b"event: e\nevent: f\ndata: a\n\n",
     b"xvent: e\ndata: a\n\n",
+    b"EVENT: e\ndata: a\n\n",
     b"event:e\ndata:a\n\n",
     b"id: 7\ndata: a\n\n",
     b"id: 7\nevent: e\ndata: a\n\n",
@@ -156,6 +158,7 @@ ODD = [
     b": c\r\n\r\n: c",
     b"data: a\r\ndata:b",
     b"data: a\r\ndatab",
+    b"data: a\r\nDATA: b",
     b"data: a\r\nevent: e",
     b"event: e\r\ndata: \xe2\x82",
     b"id: 1\x00\r\ndata: a",
@@ -170,6 +173,8 @@ ODD = [
     b"event: e\r\nid: 1\r\ndata: a",
     b"event: e\r\nid: 1\r\nfoo: a",
     b"event: e\r\ndata: a\r\nid: 1",
+    b"event: f\r\ndata: a\r\nfoo: y\r\nevent: f\r\ndata: b",
+    b"id: 1\r\ndata: a\r\nfoo: y\r\nid: 2\r\ndata: b",
 ]
 
 
@@ -188,6 +193,30 @@ def test_unusual_event_among_usual_ones_matches_the_reference(usual: bytes, line
                 expected = parse(b"data: first\n\n" + stream)
                 assert events == expected.events, (odd, before, after)
                 assert (parser.last_event_id, parser.retry) == (expected.last_event_id, expected.retry)
+
+
+@pytest.mark.parametrize("fields", ["id: {n}\n", "event: e\nid: {n}\n", "id: {n}\nevent: e{n}\n", "event: e{n}\n"])
+def test_many_events_of_one_form_keep_their_own_ids_and_types(fields: str) -> None:
+    stream = "".join(fields.format(n=n) + f"data: {n}\n\n" for n in range(100)).encode()
+    parser = EventParser()
+    expected = parse(stream + b"data: next\n\n")
+    assert feed(parser, [stream]) == expected.events[:-1]
+    assert parser.last_event_id == expected.last_event_id
+    assert feed(parser, [b"data: next\n\n"]) == expected.events[-1:]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("name", [b"DATA: ", b"Data: ", b"xdata: ", b"data : "])
+def test_many_events_with_a_name_like_data_have_no_data(count: int, name: bytes, line_end: bytes) -> None:
+    stream = (b"data: a\n\n" * count + (name + b"b\n\n") * 200).replace(b"\n", line_end)
+    assert feed(EventParser(), [stream, b""]) == [("a", "message", "")] * count
+
+
+@pytest.mark.parametrize("character", [b" ", b"\t", b"\x0b", b"X", b"\n"])
+def test_blank_lines_before_many_events_change_nothing_in_the_first(character: bytes) -> None:
+    stream = b"\n\n" + character + b"data: a\n\n" + b"data: b\n\n" * 100
+    assert feed(EventParser(), [stream]) == parse(stream).events
 
 
 # Closing ##############################################################################################################

@@ -1,5 +1,6 @@
 """Responses with other statuses than 2xx: the exception class, its message and its attributes."""
 
+import json
 from typing import Any
 
 import pytest
@@ -110,6 +111,17 @@ def test_error_keeps_the_decoded_body(body: str | bytes, kept: Any) -> None:
     with pytest.raises(APIStatusError) as caught:
         decode_response(RetrieveWorker("w"), make_response(body, 502))
     assert caught.value.body == kept
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ("[0, ", ", 0]"), ('{"a": ', "}"), ('{"a": 0, "b": ', "}")]
+)
+def test_error_body_that_is_nested_too_deep_to_be_copied_is_kept_as_text(opening: str, closing: str) -> None:
+    for depth, is_text in ((99, False), (100, True)):
+        body = opening * depth + "0" + closing * depth
+        with pytest.raises(APIStatusError) as caught:
+            decode_response(RetrieveWorker("w"), make_response(body, 502))
+        assert caught.value.body == (body if is_text else json.loads(body))
 
 
 def test_error_text_has_status_message_call_attempts_and_ids() -> None:

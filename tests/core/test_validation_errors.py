@@ -1,6 +1,7 @@
 """2xx responses that cannot be decoded: the error says at which path, and why."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from handinger_async.operations import (
     CancelSchedule,
     CreateWorker,
     Operation,
+    RetrieveWebhook,
     RetrieveWorker,
 )
 
@@ -129,3 +131,18 @@ def test_validation_error_quotes_the_start_of_a_non_json_body() -> None:
     with pytest.raises(APIResponseValidationError, match=r"text/html.*<h1>Under maintenance") as caught:
         decode_response(LIST, make_response("<h1>Under maintenance</h1>" * 10_000, content_type="text/html"))
     assert len(str(caught.value)) < 500
+
+
+def test_validation_error_of_a_non_json_body_says_what_came_instead() -> None:
+    with pytest.raises(APIResponseValidationError, match=r"^the body is empty instead of JSON \("):
+        decode_response(LIST, make_response(" \n"))
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode_response(LIST, make_response(b"Down \xff", content_type=""))
+    assert re.fullmatch(r"the body is not JSON \(.+; no content type\): 'Down \ufffd'", caught.value.message)
+
+
+def test_body_that_may_have_a_webhook_token_is_not_quoted() -> None:
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode_response(RetrieveWebhook("w"), make_response('{"token": "whk_1'))
+    assert re.fullmatch(r"the body is not JSON \(.+; application/json\)", caught.value.message)
+    assert "whk_1" not in str(caught.value)

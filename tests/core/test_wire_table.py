@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
 from handinger_async import _json
-from handinger_async.codec import encode_request
+from handinger_async.codec import decode_request, encode_request
 from handinger_async.models import CronWhen, DelayedWhen, IntervalWhen, ScheduledWhen
 from handinger_async.operations import (
     OPERATIONS,
@@ -267,6 +267,11 @@ def test_request_has_these_exact_bytes(row: Row) -> None:
 def test_request_has_the_same_bytes_without_orjson(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_json, "orjson", None)
     check(row)
+
+
+@by_row
+def test_decoded_request_is_encoded_to_the_same_bytes(row: Row) -> None:
+    check(row._replace(operation=decode_request(encode_request(row.operation, boundary="b0undary"))))
 
 
 @pytest.mark.parametrize("cls", OPERATIONS)
