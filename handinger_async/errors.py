@@ -119,7 +119,7 @@ class ConfigurationError(HandingerError, ValueError):
 
 
 class RunError(HandingerError):
-    """A run has no result to return. It is no `APIError`, so that nothing that retries calls repeats paid work.
+    """A run has no result to return. It is no `APIError`, so that nothing that retries calls retries paid work.
 
     Args:
         message: The reason.
@@ -336,7 +336,7 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: there is no such worker, file or schedule."""
+    """404: there is no such worker, task, file or schedule."""
 
 
 class ConflictError(APIStatusError):

@@ -31,6 +31,7 @@ from handinger_async import (
 from handinger_async.codec import decode_response, encode_request, encode_response
 from handinger_async.http import Endpoint, Headers, Response
 from handinger_async.operations import OPERATIONS, Operation
+from handinger_async.streams import EventStream, FileDownload
 from handinger_async.testing import FakeHandinger
 from handinger_async.transports.memory import MemoryTransport
 
@@ -93,12 +94,14 @@ def place(cls: type[Operation[Any]], name: str) -> str:
 
 
 def result(cls: type[Operation[Any]]) -> str:
-    """Return the type of an operation's result, as a reference."""
+    """Return the type of the result of an operation's method, as a reference."""
     (base,) = (base for base in cls.__orig_bases__ if get_origin(base) is Operation)
     (returned,) = get_args(base)
     if get_origin(returned) is list:
-        return f"a list of {_link(get_args(returned)[0])}"
-    return _link(returned) if returned not in (str, bytes) else f"``{returned.__name__}``"
+        return _link(EventStream)
+    if returned is bytes:
+        return _link(FileDownload)
+    return _link(returned) if returned is not str else "``str``"
 
 
 def _link(value: object) -> str:
@@ -263,7 +266,12 @@ def _section(
     call, target = methods[name]
     yield from (name, "-" * len(name), "", f"``{cls.route.method} {cls.route.path}``", "")
     yield f"- Method: :meth:`{call}() <{target}>`"
-    yield f"- Result: {result(cls)}{'; with ``stream=True`` a stream of events' if 'stream' in fields else ''}"
+    notes = {
+        _link(EventStream): "; ``decode_response`` returns a list of events",
+        _link(FileDownload): "; ``decode_response`` returns bytes",
+    }
+    streamed = f"; with ``stream=True`` {_link(EventStream)}" if "stream" in fields else ""
+    yield f"- Result: {result(cls)}{notes.get(result(cls), '')}{streamed}"
     yield from (f"- Error: {error}" for error in errors(cls))
     yield from ("", f".. autoclass:: {cls.__module__}.{name}", "")
     operation = example(cls)

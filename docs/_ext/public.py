@@ -18,6 +18,8 @@ from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 import attrs
 from package import PACKAGE
 
+import handinger_async
+
 #: The command line is no Python API. The modules of the other two are public as their package, which has their names.
 _INNER = ("handinger_async.cli", "handinger_async.models.", "handinger_async.resources.")
 #: Attributes of classes that are the same for all instances, and described once.
@@ -53,7 +55,10 @@ class Attribute:
 
 def public_modules() -> list[str]:
     """Return the modules whose ``__all__`` is public."""
-    found = [PACKAGE.name, *(module.name for module in pkgutil.walk_packages([str(PACKAGE)], f"{PACKAGE.name}."))]
+    found = [
+        PACKAGE.name,
+        *(module.name for module in pkgutil.walk_packages(handinger_async.__path__, f"{PACKAGE.name}.")),
+    ]
     return [
         name
         for name in found

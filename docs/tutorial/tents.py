@@ -50,10 +50,10 @@ async def latest(session: Session, worker_id: str, folder: Path) -> Choice:
 async def main(session: Session, worker_id: str = "") -> None:
     async with session:
         if worker_id:
-            print(await latest(session, worker_id, Path()))
+            print(await latest(session, worker_id, Path("saved")))
         else:
-            worker_id = await hire(session)
-            print(worker_id, await ask(session, worker_id, Path("prices.csv")))
+            print(worker_id := await hire(session), flush=True)
+            print(await ask(session, worker_id, Path("prices.csv")))
 
 
 if __name__ == "__main__":
