@@ -20,8 +20,7 @@ class Comparison(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with Session() as session:
-        app.state.session = session
+    async with Session() as app.state.session:
         yield
 
 
@@ -35,7 +34,8 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/comparisons")
 async def compare(things: str, session: OneSession) -> Comparison:
-    outcome = await session.run(f"Compare {things}.", output_schema=Comparison)
+    input = f"Compare {things}."
+    outcome = await session.run(input, output_schema=Comparison, deadline=55)
     return outcome.structured_output
 
 
@@ -49,8 +49,8 @@ async def test() -> None:
     service = FakeHandinger()
     output = {"structured_output": {"best": "Tipi", "price": 300}}
     service.script(Step("The Tipi.", fields=output))
-    app.state.session = service.session()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+    async with service.session() as app.state.session, client:
         print((await client.post("http://app/comparisons?things=tents")).json())
         response = await client.get(f"http://app/tasks/{next(iter(service.tasks))}")
         print(response.json()["task"]["status"])

@@ -11,11 +11,10 @@ from handinger_async.testing import FakeHandinger
 SCHEMA = "CREATE TABLE IF NOT EXISTS place (worker_id TEXT PRIMARY KEY, event_id TEXT)"
 FIND = "SELECT event_id FROM place WHERE worker_id = ?"
 STORE = "REPLACE INTO place VALUES (?, ?)"
+Use = Callable[[sqlite3.Connection, ServerSentEvent], None]
 
 
-async def follow(
-    session: Session, worker_id: str, path: str, use: Callable[[ServerSentEvent], None]
-) -> str:
+async def follow(session: Session, worker_id: str, path: str, use: Use) -> str:
     """Pass each event to ``use``, and return the last status of the worker."""
     with closing(sqlite3.connect(path)) as database:
         database.execute(SCHEMA)
@@ -26,20 +25,20 @@ async def follow(
             async for event in events:
                 with database:  # one transaction: both, or nothing
                     database.execute(STORE, (worker_id, event.id))
-                    use(event)
+                    use(database, event)
     return (await session.workers.retrieve(worker_id)).status
 
 
-def show(event: ServerSentEvent) -> None:
+def show(database: sqlite3.Connection, event: ServerSentEvent) -> None:
     """Use an event."""
     print("event", event.id)
 
 
-def crash(event: ServerSentEvent) -> None:
+def crash(database: sqlite3.Connection, event: ServerSentEvent) -> None:
     """Use an event, until the program crashes."""
     if event.id == "3":
         raise SystemError("a crash")
-    show(event)
+    show(database, event)
 
 
 async def main() -> None:

@@ -26,10 +26,13 @@ async def open_stream(
 ) -> EventStream | None:
     """Return the events after an id; None if there is no such worker."""
     try:
+        events = session.workers.stream_updates(worker_id, last_event_id=last_event_id)
         await session.workers.retrieve(worker_id)
-        return session.workers.stream_updates(worker_id, last_event_id=last_event_id)
     except (ConfigurationError, NotFoundError):  # also what cannot be an id
         return None
+    except APIError as error:  # after a status 500, the browser would not come back
+        logger.warning("the relay of %s cannot begin: %s", worker_id, error)
+    return events
 
 
 async def frames(
@@ -48,8 +51,10 @@ async def frames(
                     break
                 yield encode_event(ServerSentEvent(event.data, id=event.id))
         worker = await session.workers.retrieve(worker_id)
+        result = {"status": worker.status, "output_text": worker.output_text}
+    except NotFoundError:  # no stream, or no worker any more: do not come back
+        result = {"status": "gone", "output_text": ""}
     except APIError as error:  # without a result, the browser connects again
         logger.warning("the relay of %s ends: %s", worker_id, error)
         return
-    result = {"status": worker.status, "output_text": worker.output_text}
     yield encode_event(ServerSentEvent(json.dumps(result), event="done"))

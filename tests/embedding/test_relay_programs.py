@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect
 
 from handinger_async import ConfigurationError, EventParser, RetryPolicy, ServerSentEvent, Session
 from handinger_async.http import Request
-from handinger_async.operations import StreamWorkerUpdates
-from handinger_async.testing import Cut, FakeHandinger, Step
+from handinger_async.operations import RetrieveWorker, StreamWorkerUpdates
+from handinger_async.testing import Cut, FakeHandinger, Status, Step
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.memory import MemoryTransport, StreamingResponse, call_handler
 
@@ -97,6 +97,57 @@ def test_interrupted_stream_ends_without_a_result(programs: Any, caplog: pytest.
     assert frames
     assert not any(b"event: done" in frame for frame in frames)
     assert "ends: the stream was interrupted after" in caplog.text
+
+
+def test_worker_without_a_stream_ends_for_good(programs: Any) -> None:
+    async def main() -> list[bytes]:
+        async with FakeHandinger(api="today").session() as session:
+            outcome = await session.run("x")
+            events = await relay.open_stream(session, outcome.worker_id, "")
+            return [frame async for frame in relay.frames(session, outcome.worker_id, events)]
+
+    relay: Any = programs("relay_frames")
+    [event] = parse(b"".join(run(main())))
+    assert event.event == "done"
+    assert json.loads(event.data) == {"status": "gone", "output_text": ""}
+
+
+def test_worker_that_is_deleted_meanwhile_ends_for_good(programs: Any) -> None:
+    async def main() -> list[bytes]:
+        async with FakeHandinger().session(Status(404, on=RetrieveWorker, skip=1)) as session:
+            worker = await session.workers.create(input="x")
+            events = await relay.open_stream(session, worker.id, "")
+            return [frame async for frame in relay.frames(session, worker.id, events)]
+
+    relay: Any = programs("relay_frames")
+    frames = run(main())
+    assert len(frames) > 1
+    assert json.loads(parse(frames[-1])[0].data)["status"] == "gone"
+
+
+@pytest.mark.parametrize("times", [1, None])
+def test_service_that_fails_at_the_beginning_is_no_error_status(
+    programs: Any, caplog: pytest.LogCaptureFixture, times: int | None
+) -> None:
+    """The browser would not come back after one. The stream may be there in spite of it."""
+
+    async def main() -> list[bytes]:
+        fake = FakeHandinger()
+        async with fake.session() as session:
+            worker = await session.workers.create(input="x")
+        async with fake.session(Status(503, times=times), retry=RetryPolicy(max_retries=0)) as session:
+            events = await relay.open_stream(session, worker.id, "")
+            assert events is not None
+            return [frame async for frame in relay.frames(session, worker.id, events)]
+
+    relay: Any = programs("relay_frames")
+    frames = run(main())
+    assert "cannot begin: 503" in caplog.text
+    if times is None:
+        assert frames == []
+        assert "ends: 503" in caplog.text
+    else:
+        assert frames[-1].startswith(b"event: done\n")
 
 
 def test_relay_that_is_left_closes_its_stream(programs: Any) -> None:
