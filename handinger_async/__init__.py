@@ -5,7 +5,7 @@
     from handinger_async import Session
 
     async with Session() as session:
-        worker = await session.workers.create(input="What's the weather today in Barcelona?")
+        outcome = await session.run("Compare three tents.")
 
 The names below are imported on first use, so that importing this package costs next to nothing.
 """

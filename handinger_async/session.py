@@ -45,7 +45,7 @@ class Session(Runs):
     ::
 
         async with Session() as session:
-            worker = await session.workers.create(input="What's the weather today in Barcelona?")
+            outcome = await session.run("Compare three tents.")
 
     It can be created anywhere, even outside an event loop, and shared by any number of tasks. Close it with ``async
     with`` or `aclose`, which closes the transport too.

@@ -25,7 +25,7 @@ class Handinger:
         headers, body = dict(ready.headers), ready.read_body() or None
         outgoing = httpx.Request(ready.method, str(url), headers=headers, content=body)
         got = await self.http.send(outgoing, stream=True)
-        if got.is_error:
+        if not got.is_success:
             raise_for_status(Response(got.status_code, got.headers, await got.aread()))
         return got
 

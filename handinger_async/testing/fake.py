@@ -41,7 +41,7 @@ class FakeHandinger:
     ::
 
         async with FakeHandinger().session() as session:
-            worker = await session.workers.create(input="What's the weather today in Barcelona?")
+            outcome = await session.run("Compare three tents.")
 
     Runs go from pending through running to completed within one to two seconds. They produce made-up text, or the
     steps of a `script`. Time is the event loop's, ids derive from the seed: the same calls give the same responses, and
