@@ -17,10 +17,12 @@ _TOKEN = re.compile(
     r"\x1b\[2K|\x1b\[(\d*)A|(\x1b\[[\d;]*m)|\x1b\[[?\d;]*[A-Za-z]|\x1b\]8;[^\x1b]*\x1b\\|[\r\n]|[^\x1b\r\n]+"
 )
 
-#: Makes standard input the terminal of the process, whose Ctrl-C it gets, and runs the interpreter in it.
+#: Makes standard input the terminal of the process, whose Ctrl-C it gets, and runs the interpreter in it. Processes in
+#: the background of a shell begin with SIGINT ignored.
 _TAKE_TERMINAL = """\
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
