@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Wire:
-    """What went through a proxy.
+    """A record of what went through a proxy.
 
     Args:
         port: The port of the server on this machine.

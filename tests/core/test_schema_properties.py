@@ -39,7 +39,7 @@ from .structured_outputs import (
 )
 
 FORMATS = FormatChecker(formats=[])
-#: How msgspec and pydantic spell the values of these formats: other spellings are not generated.
+#: The spellings of msgspec and pydantic for values of these formats: others are not generated.
 SPELLED = {"date-time": datetime, "date": date, "duration": timedelta, "time": time, "uuid": UUID}
 for spelled, cls in SPELLED.items():
     FORMATS.checks(spelled, raises=msgspec.ValidationError)(

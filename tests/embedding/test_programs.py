@@ -29,7 +29,7 @@ WEBHOOK_PROGRAMS = [path for path in ALL if path.stem.startswith("webhooks_")]
 EMBEDDING = [path for path in ALL if path.stem.startswith(("with_", "resume_with_"))]
 #: Those that print what the file beside them shows are run by ``test_outputs``.
 WITH_OUTPUT = [path for path in ALL if path.with_suffix(".txt").exists()]
-#: What httpx cannot do, as the guide says: if a server sends more than a response, in one segment with it, httpx takes
+#: The limit of httpx that the guide names: if a server sends more than a response, in one segment with it, httpx takes
 #: the surplus for the next response.
 HTTPX_LIMITS = ["a_connection_with_surplus_data_is_not_reused"]
 

@@ -215,16 +215,21 @@ async def test_browser_gets_page_and_events_and_never_the_key(
         assert not [body for _, _, body in bodies if KEY.encode() in body]
 
 
-async def test_aiohttp_closes_the_stream_of_a_browser_that_is_gone(programs: Any, aiohttp_client: Any) -> None:
-    """Also without ``handler_cancellation``: a comment cannot be written."""
+async def silent_run(programs: Any, framework: str) -> tuple[Watched, str, Any]:
+    """Return a service with a run that says nothing for an hour, the path of its events, and an application."""
     service = Watched()
     service.fake.script("x", Step("y", after=3600))
     session = service.session()
     worker = await session.workers.create(input="x")
-    app = programs("relay_aiohttp").make_app(session)
+    return service, f"/workers/{worker.id}/events", programs(f"relay_{framework}").make_app(session)
+
+
+async def test_aiohttp_closes_the_stream_of_a_browser_that_is_gone(programs: Any, aiohttp_client: Any) -> None:
+    """Also without ``handler_cancellation``: a comment cannot be written."""
+    service, path, app = await silent_run(programs, "aiohttp")
     sys.modules["relay_frames"].HEARTBEAT = 0.01  # type: ignore[attr-defined]
     client = await aiohttp_client(app)
-    response = await client.get(f"/workers/{worker.id}/events")
+    response = await client.get(path)
     await response.content.readline()
     response.close()
     await asyncio.wait_for(service.left.wait(), 60)
@@ -233,11 +238,7 @@ async def test_aiohttp_closes_the_stream_of_a_browser_that_is_gone(programs: Any
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
 async def test_starlette_closes_the_stream_of_a_browser_that_is_gone(programs: Any, spec_version: str) -> None:
     """From ASGI 2.4 on, a server tells it by an error of ``send``, before that by a message."""
-    service = Watched()
-    service.fake.script("x", Step("y", after=3600))
-    session = service.session()
-    worker = await session.workers.create(input="x")
-    app = programs("relay_starlette").make_app(session)
+    service, path, app = await silent_run(programs, "starlette")
     sys.modules["relay_frames"].HEARTBEAT = 0.01  # type: ignore[attr-defined]
     gone = asyncio.Event()
 
@@ -251,7 +252,6 @@ async def test_starlette_closes_the_stream_of_a_browser_that_is_gone(programs: A
         if message.get("body"):
             gone.set()
 
-    path = f"/workers/{worker.id}/events"
     scope = {"type": "http", "asgi": {"spec_version": spec_version}, "method": "GET", "path": path, "headers": []}
     async with app.router.lifespan_context(app):
         with suppress(ClientDisconnect):
@@ -260,12 +260,9 @@ async def test_starlette_closes_the_stream_of_a_browser_that_is_gone(programs: A
 
 
 async def test_aiohttp_shuts_down_while_a_browser_listens(programs: Any, aiohttp_client: Any) -> None:
-    service = Watched()
-    service.fake.script("x", Step("y", after=3600))
-    session = service.session()
-    worker = await session.workers.create(input="x")
-    client = await aiohttp_client(programs("relay_aiohttp").make_app(session))
-    response = await client.get(f"/workers/{worker.id}/events")
+    service, path, app = await silent_run(programs, "aiohttp")
+    client = await aiohttp_client(app)
+    response = await client.get(path)
     await response.content.readline()
     await asyncio.wait_for(client.server.close(), 30)
     assert service.left.is_set()

@@ -8,7 +8,8 @@ from typing import Any
 
 from handinger_async import APIConnectionError, Attempt, EventStream, Session
 from handinger_async.http import Request, Response
-from handinger_async.transports.memory import HandlerResult, MemoryTransport, StreamingResponse
+from handinger_async.testing import FakeHandinger
+from handinger_async.transports.memory import Handler, HandlerResult, MemoryTransport, StreamingResponse, call_handler
 
 JSON = {"Content-Type": "application/json"}
 SSE = {"Content-Type": "text/event-stream"}
@@ -56,6 +57,19 @@ SCHEDULE = {
     "type": "scheduled",
 }
 LIST = {"schedules": [SCHEDULE], "workerId": "workerId"}
+
+
+def without_responses(fake: FakeHandinger) -> Handler:
+    """Return a handler that performs each POST and never responds to it."""
+    performed: list[asyncio.Future[Any]] = []
+
+    async def handle(request: Request) -> HandlerResult:
+        if request.method == "POST":
+            performed.append(asyncio.ensure_future(call_handler(fake, request)))
+            await asyncio.sleep(1e6)
+        return await call_handler(fake, request)
+
+    return handle
 
 
 class Service:

@@ -25,7 +25,7 @@ from handinger_async.testing.virtual_time import run as run_in_virtual_time
 from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import HandlerResult, MemoryTransport, call_handler
 
-from .service import now
+from .service import now, without_responses
 from .test_batches import collect, drain, each_once, names
 
 
@@ -116,15 +116,7 @@ def test_run_that_is_over_at_the_deadline_has_its_outcome(deadline: float, monke
     async def main() -> None:
         fake = FakeHandinger(api="today")
         fake.script(Step("done", after=10))
-        performed: list[asyncio.Task[Any]] = []
-
-        async def handler(request: Request) -> HandlerResult:
-            if request.method == "POST":
-                performed.append(asyncio.ensure_future(call_handler(fake, request)))
-                await asyncio.sleep(1e6)
-            return await call_handler(fake, request)
-
-        async with Session(api_key="key", transport=MemoryTransport(handler)) as session:
+        async with Session(api_key="key", transport=MemoryTransport(without_responses(fake))) as session:
             results = await collect(session.run_many(["x"], deadline=deadline))
         assert results[0].outcome
         assert results[0].outcome.output_text == "done"

@@ -26,9 +26,9 @@ from handinger_async.testing import FakeHandinger
 from handinger_async.testing.faults import Delay, Postpone, Status
 from handinger_async.testing.scripts import Step
 from handinger_async.testing.virtual_time import run as run_in_virtual_time
-from handinger_async.transports.memory import HandlerResult, MemoryTransport, call_handler
+from handinger_async.transports.memory import MemoryTransport
 
-from .service import now
+from .service import now, without_responses
 from .test_batches import collect, drain, each_once, names
 
 
@@ -49,15 +49,7 @@ def test_run_that_is_over_at_the_deadline_is_recorded(
     async def main() -> None:
         fake = FakeHandinger(api="today")
         fake.script(Step("done", after=10, status=status))
-        performed: list[asyncio.Task[Any]] = []
-
-        async def handler(request: Request) -> HandlerResult:
-            if request.method == "POST":
-                performed.append(asyncio.ensure_future(call_handler(fake, request)))
-                await asyncio.sleep(1e6)
-            return await call_handler(fake, request)
-
-        async with Session(api_key="key", transport=MemoryTransport(handler)) as session:
+        async with Session(api_key="key", transport=MemoryTransport(without_responses(fake))) as session:
             for _ in range(2):
                 results = await collect(session.run_many(["x"], deadline=14, journal=tmp_path / "j"))
                 assert now() < 20

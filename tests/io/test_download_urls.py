@@ -20,7 +20,7 @@ from .wire import WireRequest, response, wire_server
 
 BASE = "https://api.example"
 KEY = "Bearer key_of_the_service"
-#: What a session sends to its service only.
+#: Headers that a session sends to its service only.
 OWN = {"X-Tenant": "tenant", "Cookie": "session=1", "X-Api-Key": "second key"}
 
 

@@ -44,6 +44,16 @@ class Late:
         return response
 
 
+async def check_doubt(session: Session, fake: FakeHandinger, api: str) -> None:
+    """Run an instruction that is in doubt: a task is found again, a worker of the older generation is unknown."""
+    if api == "today":
+        assert (await session.run("x")).output_text
+    else:
+        with pytest.raises(RunUnknownError):
+            await session.run("x")
+    assert fake.runs == {"x": 1}
+
+
 @pytest.mark.parametrize("api", ["today", "both"])
 @pytest.mark.parametrize("status", [400, 404, 405, 409])
 def test_refusal_after_the_service_has_shown_the_run_is_a_doubt(api: Any, status: int) -> None:
@@ -65,12 +75,7 @@ def test_redirect_of_the_request_is_a_doubt(api: Any) -> None:
         end = "/api/tasks" if api == "today" else "/api/workers"
         gateway = Gateway(fake, end, Response(303, {"Location": "/api/other"}))
         async with Session(api_key="k", transport=MemoryTransport(gateway)) as session:
-            if api == "today":
-                assert (await session.run("x")).output_text
-            else:
-                with pytest.raises(RunUnknownError):
-                    await session.run("x")
-        assert fake.runs == {"x": 1}
+            await check_doubt(session, fake, api)
 
     run_in_virtual_time(main())
 
@@ -96,12 +101,7 @@ def test_any_error_of_a_transport_is_a_doubt(error: Exception, api: Any) -> None
     async def main() -> None:
         fake = FakeHandinger(api=api)
         async with Session(api_key="k", transport=Broken(MemoryTransport(fake))) as session:
-            if api == "today":
-                assert (await session.run("x")).output_text
-            else:
-                with pytest.raises(RunUnknownError):
-                    await session.run("x")
-        assert fake.runs == {"x": 1}
+            await check_doubt(session, fake, api)
 
     run_in_virtual_time(main())
 
