@@ -63,7 +63,7 @@ class Upload:
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
 
-#: What ``files=`` takes.
+#: Values for ``files=``.
 FileInput: TypeAlias = (
     str
     | os.PathLike[str]

@@ -35,7 +35,7 @@ class Docstring(GoogleDocstring):
         return [("", "", self._dedent(self._consume_to_next_section()))]
 
 
-# What autodoc shows ###################################################################################################
+# Output of autodoc ####################################################################################################
 
 
 def process_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:

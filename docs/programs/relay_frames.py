@@ -1,4 +1,4 @@
-"""What a relay sends to a browser: the same for every web framework."""
+"""The frames that a relay sends to a browser: the same for every web framework."""
 
 import asyncio
 import json

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchRuns", "Entry"]
 
-#: How often a run that is refused with status 429 is requested again.
+#: Requests for a run after the first, if it is refused with status 429.
 _PATIENCE = 20
 #: A request as those that start runs, for the retry policy.
 _POST = Request("POST", "/api/tasks", {}, b"")

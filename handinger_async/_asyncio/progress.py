@@ -11,7 +11,7 @@ __all__ = ["Progress"]
 
 #: Seconds between two lines.
 _INTERVAL = 5.0
-#: What is raised when the terminal is gone, and standard error is closed or None.
+#: Exceptions when the terminal is gone, and standard error is closed or None.
 _LOST = (OSError, ValueError, AttributeError)
 
 

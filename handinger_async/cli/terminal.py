@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LiveText", "console", "file_bar", "is_terminal", "link", "print_table", "print_text"]
 
 _MIN_COLUMNS = 41
-#: What is raised when the terminal is gone: no reason to lose a result.
+#: Exceptions when the terminal is gone: no reason to lose a result.
 _LOST = (OSError, ValueError)
 _consoles: dict[str, Console] = {}
 

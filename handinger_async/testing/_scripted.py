@@ -88,7 +88,7 @@ class Connection:
         return False
 
 
-#: What a server does with a connection. The connection is closed when it returns.
+#: Handles a connection of a server. The connection is closed when it returns.
 Script: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 

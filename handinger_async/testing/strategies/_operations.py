@@ -83,7 +83,7 @@ def _build(cls: Any, path_parameters: dict[str, bool]) -> SearchStrategy[Any]:
             checked = _CHECKED.get(field.validator)
             fields[field.name] = _argument(field.type) if checked is None else checked
         except LookupError:
-            raise NotImplementedError(
+            raise NotImplementedError(  # for a new operation: the tests of this package find it
                 f"no strategy for {cls.__name__}.{field.name} of type {field.type}: "
                 "add one to _ARGUMENTS in testing/strategies/_operations.py"
             ) from None
@@ -135,7 +135,7 @@ def results(operation: Operation[R]) -> SearchStrategy[R]:
         return _RESULTS[returns]
     if attrs.has(returns):
         return model(returns)
-    raise NotImplementedError(
+    raise NotImplementedError(  # as above
         f"no strategy for the result of {type(operation).__name__} of type {returns}: "
         "add one to _RESULTS in testing/strategies/_operations.py"
     )
