@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from handinger_async.errors import AuthenticationError
+from handinger_async.errors import APIError, AuthenticationError
+from handinger_async.http import Request, Response
 from handinger_async.operations import StreamWorkerUpdates
 from handinger_async.testing import FakeHandinger, check_transport, serve, virtual_time
 from handinger_async.testing.conformance import CLAUSES
 from handinger_async.testing.faults import Cut, FaultyHandler
+from handinger_async.transports.memory import HandlerResult, call_handler
 
 from .. import run_readme
 from ..run_readme import check
@@ -43,25 +45,41 @@ def load(path: Path) -> ModuleType:
     return module
 
 
+async def execute(path: Path, url: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a program as in a shell."""
+    monkeypatch.syspath_prepend(path.parent)
+    monkeypatch.setattr(sys, "argv", [str(path), url, key])
+    await asyncio.to_thread(runpy.run_path, str(path), run_name="__main__")
+
+
 @pytest.mark.parametrize("path", EMBEDDING, ids=lambda path: path.stem)
 async def test_program_runs_an_instruction_and_reports_a_wrong_key(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also if its stream is cut, where it can resume one."""
 
-    async def execute(key: str) -> None:
-        monkeypatch.setattr(sys, "argv", [str(path), str(url), key])
-        await asyncio.to_thread(runpy.run_path, str(path), run_name="__main__")
-
-    monkeypatch.syspath_prepend(path.parent)
     cuts = Cut(1500, on=StreamWorkerUpdates, times=2)
     service = FaultyHandler(FakeHandinger(api_keys=["key"]), *[cuts] * path.stem.startswith("resume"))
     async with serve(service) as url:
-        await execute("key")
+        await execute(path, str(url), "key", monkeypatch)
         check(capsys.readouterr().out, (DOCS / "programs" / "embedded.txt").read_text(encoding="utf-8"), path.name)
         with pytest.raises(AuthenticationError):
-            await execute("another")
+            await execute(path, str(url), "another", monkeypatch)
     assert sum(fault is cuts for _, fault in service.injected) == 2 * path.stem.startswith("resume")
+
+
+@pytest.mark.parametrize("path", EMBEDDING, ids=lambda path: path.stem)
+async def test_program_takes_no_redirect_for_a_stream(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeHandinger()
+
+    async def handle(request: Request) -> HandlerResult:
+        if request.path.endswith("/stream"):
+            return Response(302, {"Location": "/elsewhere"})
+        return await call_handler(fake, request)
+
+    async with serve(handle) as url:
+        with pytest.raises(APIError):
+            await execute(path, str(url), "key", monkeypatch)
 
 
 async def test_httpx_transport_passes_the_conformance_suite_but_for_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
