@@ -22,6 +22,8 @@ from .errors import ConfigurationError, quoted, shorten
 if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
+    from multidict import MultiMapping
+
 __all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "MultipartBody", "Part", "Request", "Response", "Secret"]
 
 T = TypeVar("T")
@@ -142,6 +144,8 @@ class Headers(Mapping[str, str]):
         return merged
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         if not isinstance(other, Mapping):
             return NotImplemented
         mine = {key: value for key, (_, value) in self._fields.items()}
@@ -161,6 +165,33 @@ class Headers(Mapping[str, str]):
     def __reduce__(self) -> tuple[type[Headers], tuple[dict[str, str]]]:
         masked = {name: "***" if isinstance(value, Secret) else value for name, value in self.items()}
         return Headers, (masked,)
+
+
+class ReceivedHeaders(Headers):
+    """The header fields of a response, which become `Headers` when more is asked for than the value of a field.
+
+    A call reads three fields of a dozen. To make `Headers` of all takes 8 % of its instructions.
+
+    Args:
+        received: The fields, which an HTTP parser has accepted.
+    """
+
+    __slots__ = ("_received",)
+
+    def __init__(self, received: MultiMapping[str]) -> None:
+        self._received = received
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_fields":
+            raise AttributeError(name)
+        self._fields = Headers(self._received)._fields
+        return self._fields
+
+    def get(self, name: str, /, default: object = None) -> Any:
+        values = self._received.getall(name, ())
+        if not values:
+            return default
+        return values[0] if len(values) == 1 and name.lower() not in _SENSITIVE else self[name]
 
 
 @lru_cache(256)  # the same few names recur

@@ -11,8 +11,8 @@ from weakref import ReferenceType, ref
 
 import aiohttp
 
-from ..errors import APIConnectionError, ConfigurationError
-from ..http import Headers
+from ..errors import APIConnectionError
+from ..http import Headers, ReceivedHeaders
 from ._aiohttp_connections import CheckedConnection
 from ._aiohttp_errors import FAILURES, adapt_error
 from ._decompression import decode_body
@@ -27,32 +27,23 @@ async def adapt_response(response: aiohttp.ClientResponse, open_responses: OpenR
     """Convert a response of aiohttp whose status and headers have arrived.
 
     Args:
-        response: The response. It is closed if its headers are malformed.
+        response: The response.
         open_responses: The set that the new response joins until it is closed.
 
     Returns:
         The response as defined by the transport protocol.
-
-    Raises:
-        APIConnectionError: The headers are malformed.
     """
-    try:
-        headers = Headers(response.headers)
-    except ConfigurationError as error:
-        response.close()
-        reason = error.message
+    headers = ReceivedHeaders(response.headers)
+    adapted: StreamedResponse
+    connection = response.connection
+    if connection is None and response.content.exception() is None:
+        # The body has arrived too, and aiohttp has released the connection.
+        body = response.content.read_nowait() or await response.read()  # a middleware may have read it already
+        adapted = _CompleteResponse(response.status, headers, body)
     else:
-        adapted: StreamedResponse
-        connection = response.connection
-        if connection is None and response.content.exception() is None:
-            # The body has arrived too, and aiohttp has released the connection.
-            body = response.content.read_nowait() or await response.read()  # a middleware may have read it already
-            adapted = _CompleteResponse(response.status, headers, body)
-        else:
-            checked = isinstance(connection and connection.protocol, CheckedConnection)
-            adapted = (_IncompleteResponse if checked else _WatchedResponse)(response, headers, open_responses)
-        return decode_body(adapted)
-    raise APIConnectionError(f"malformed response headers: {reason}")
+        checked = isinstance(connection and connection.protocol, CheckedConnection)
+        adapted = (_IncompleteResponse if checked else _WatchedResponse)(response, headers, open_responses)
+    return decode_body(adapted)
 
 
 class _CompleteResponse:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from handinger_async.errors import ConfigurationError
-from handinger_async.http import Headers, Request, Response, Secret
+from handinger_async.http import Headers, ReceivedHeaders, Request, Response, Secret
 
 CANARY = "hk-canary-71f0"
 
@@ -103,6 +104,37 @@ def test_refused_header_name_is_shortened_in_the_message(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Headers({name: None})  # type: ignore[dict-item]
     assert len(str(caught.value).encode()) < 2000
+
+
+# Received headers #####################################################################################################
+
+PAIRS = st.lists(st.tuples(NAMES | st.sampled_from(["Set-Cookie", "set-cookie", "A", "a"]), VALUES), max_size=6)
+
+
+def receive(pairs: list[tuple[str, str]]) -> ReceivedHeaders:
+    return ReceivedHeaders(CIMultiDictProxy(CIMultiDict(pairs)))
+
+
+@given(PAIRS, NAMES)
+def test_received_headers_behave_as_headers(pairs: list[tuple[str, str]], absent: str) -> None:
+    expected = Headers(pairs)
+    for name in (*expected, *map(str.upper, expected), absent):
+        assert repr(receive(pairs).get(name)) == repr(expected.get(name))
+        assert (name in receive(pairs)) is (name in expected)
+    received = receive(pairs)
+    assert list(received.items()) == list(expected.items())
+    assert receive(pairs) == expected == receive(pairs)
+    assert repr(receive(pairs)) == repr(expected)
+    assert repr(receive(pairs) | {"a": "1"}) == repr(expected | {"a": "1"})
+    assert repr(pickle.loads(pickle.dumps(receive(pairs)))) == repr(pickle.loads(pickle.dumps(expected)))
+    assert copy.deepcopy(received) is received
+    assert len(receive(pairs)) == len(expected)
+    assert received.get(absent, 7) == expected.get(absent, 7)
+
+
+def test_received_headers_have_no_other_attributes() -> None:
+    with pytest.raises(AttributeError, match="anything"):
+        receive([]).anything  # noqa: B018
 
 
 # Credentials ##########################################################################################################
