@@ -15,7 +15,7 @@ from pathlib import Path
 from ._measure import machine, machine_line
 
 #: Names of modules, in the order in which they run.
-BENCHMARKS = ("sse", "decode", "encode", "requests", "streams", "startup", "memory", "scale", "soak")
+BENCHMARKS = ("sse", "decode", "encode", "layers", "requests", "streams", "startup", "memory", "scale", "soak")
 
 
 def main() -> int:
