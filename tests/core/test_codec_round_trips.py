@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import attrs
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from yarl import URL
@@ -31,6 +32,8 @@ from handinger_async.testing.strategies import (
 )
 
 from .documents import OPTIONAL_KEYS, make_response
+
+pytestmark = pytest.mark.long
 
 # Requests #############################################################################################################
 

@@ -34,6 +34,8 @@ from handinger_async.testing.strategies import (
 
 from .documents import make_response
 
+pytestmark = pytest.mark.long
+
 #: Characters that a terminal obeys or UTF-8 cannot encode.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 

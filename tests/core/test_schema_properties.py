@@ -38,6 +38,8 @@ from .structured_outputs import (
     Times,
 )
 
+pytestmark = pytest.mark.long
+
 FORMATS = FormatChecker(formats=[])
 #: The spellings of msgspec and pydantic for values of these formats: others are not generated.
 SPELLED = {"date-time": datetime, "date": date, "duration": timedelta, "time": time, "uuid": UUID}

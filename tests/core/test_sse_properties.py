@@ -11,6 +11,8 @@ from handinger_async.sse import EventParser, ServerSentEvent, encode_event
 
 from .sse_reference import Outcome, parse
 
+pytestmark = pytest.mark.long
+
 #: Tokens of streams, common and unusual ones.
 TOKENS = [
     b"data", b"event", b"id", b"retry", b"foo", b"data: ", b"event: ", b"id: ", b"retry: ", b"data:", b"\ndata: ",

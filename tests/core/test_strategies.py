@@ -31,6 +31,8 @@ from handinger_async.testing import faults, strategies
 from handinger_async.testing.strategies._models import model
 from handinger_async.testing.strategies._operations import operation
 
+pytestmark = pytest.mark.long
+
 T = TypeVar("T")
 
 CLASSES = [cls for cls in [*vars(models).values(), *OPERATIONS, ServerSentEvent] if attrs.has(cls)]

@@ -81,6 +81,7 @@ def test_a_broken_transport_fails_its_clause_by_name(clause, make):
     assert clause.__doc__.splitlines()[0] in str(failure.value)
 
 
+@pytest.mark.long
 @each_broken_transport
 def test_a_broken_transport_passes_all_other_clauses(clause, make):
     asyncio.run(check_transport(make, skip=[clause.__name__]))

@@ -33,7 +33,7 @@ from handinger_async.testing.virtual_time import VirtualTimeLoop
 from handinger_async.transports.memory import MemoryTransport
 
 #: Seconds after which a run that hangs fails; it takes many times as long on a busy machine as on an idle one.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 
 TEXTS = st.sampled_from(["sun", "rain", "snow"])
 

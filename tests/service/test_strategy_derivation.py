@@ -13,6 +13,8 @@ from handinger_async.operations import OPERATIONS, Operation, Route
 from handinger_async.testing import strategies
 from handinger_async.testing.strategies import _models, _operations
 
+pytestmark = pytest.mark.long
+
 LOOK = settings(
     derandomize=True,
     database=None,
