@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib.metadata
 import os
@@ -9,11 +10,25 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+#: The environment variable that names the event loop of the clients, in this process and its children.
+LOOP = "BENCHMARK_LOOP"
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine like ``asyncio.run``, in the event loop that ``--loop`` names."""
+    factory = None
+    if os.environ.get(LOOP) == "uvloop":
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
 
 
 def interleave(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import statistics
 import time
@@ -23,7 +22,7 @@ from handinger_async.transports.decompression import decode_body
 
 from . import _documents as documents
 from ._clients import KEY
-from ._measure import number, table
+from ._measure import number, run_loop, table
 
 WORKER_ID = "t_org_123_w_01HZY2ZJQ8"
 OFTEN = 500
@@ -128,7 +127,7 @@ async def measure(rounds: int) -> list[float]:
 
 def run(rounds: int) -> dict[str, object]:
     """Measure, print and return the medians in seconds."""
-    took = asyncio.run(measure(rounds))
+    took = run_loop(measure(rounds))
     layers = {name: above - below for name, above, below in zip(LAYERS, took, took[1:], strict=False)}
     whole = took[0] - took[-1]
     rows = [(name, [number(seconds * 1e6), f"{seconds / whole:.0%}"]) for name, seconds in layers.items()]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS, Client, available, make
-from ._measure import Goal, interleave_clients, number, print_goals, table
+from ._measure import Goal, interleave_clients, number, print_goals, run_loop, table
 from ._server import served
 
 #: By label: the call, and its number in one round.
@@ -147,4 +147,4 @@ def run(rounds: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(sys.argv[1], sys.argv[2:]))))
+    print(json.dumps(run_loop(measure(sys.argv[1], sys.argv[2:]))))

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from ._clients import KEY
 from ._held_server import EVENTS
-from ._measure import Goal, number, print_goals, table
+from ._measure import Goal, number, print_goals, run_loop, table
 from ._server import cores, pin, process
 
 T = TypeVar("T")
@@ -189,7 +189,7 @@ def main() -> None:
         WAIT: partial(waits, by_hand=False),
         BY_HAND: partial(waits, by_hand=True),
     }
-    print(json.dumps(asyncio.run(programs[name](base_url, count))))
+    print(json.dumps(run_loop(programs[name](base_url, count))))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ The official client and the bare ones parse the JSON of every event; ours return
 
 from __future__ import annotations
 
-import asyncio
 import time
 from functools import partial
 
 from . import _documents as documents
 from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS_JSON, Client, Ours, available, make
-from ._measure import Goal, interleave_clients, number, print_goals, table
+from ._measure import Goal, interleave_clients, number, print_goals, run_loop, table
 from ._server import served
 
 EACH, BULK = "an event per HTTP chunk", "16 KiB of events per chunk"
@@ -44,7 +43,7 @@ def run(rounds: int) -> dict[str, object]:
     """Measure, print and return the medians in seconds per event."""
     names = [name for name in available() if not name.startswith(OURS_JSON.partition(",")[0])]
     with served() as base_url:
-        medians = asyncio.run(measure(names, base_url, rounds))
+        medians = run_loop(measure(names, base_url, rounds))
     names = [*names, ASYNC_FOR, BATCHES]
     official = [name for name in names if name in (OFFICIAL, OFFICIAL_AIOHTTP)]
     best = {label: min((row[name] for name in official), default=None) for label, row in medians.items()}
