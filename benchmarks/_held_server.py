@@ -1,7 +1,7 @@
 """A server that holds streams open: ``python -m benchmarks._held_server`` prints its port.
 
 A worker is running until ``GET /go/N``, and until N streams are open. Then each stream gets its events, in turn with
-the others, and its end.
+the others, and its end. Streams opened later are held until the next ``GET /go/N``.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class Held:
                 stream.sendall(b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT))
         for stream in self._streams:
             stream.sendall(b"0\r\n\r\n")
+        self._streams = []
 
 
 def main() -> None:

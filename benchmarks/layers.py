@@ -13,6 +13,7 @@ from yarl import URL
 import handinger_async._json as our_json
 from handinger_async import Session, operations
 from handinger_async._asyncio.calls import Call, send
+from handinger_async._asyncio.timers import CancelScope
 from handinger_async.codec import decode_response, encode_request
 from handinger_async.http import ReceivedHeaders, Request, Response
 from handinger_async.resources._resource import settings_of
@@ -75,8 +76,9 @@ def beginnings(session: Session, body: bytes) -> list[Callable[[], Awaitable[obj
 
     async def timeout() -> object:
         settings.prepare(request)
-        read = call._send_and_read(url, prepared)  # noqa: SLF001 - a layer
-        return call.decode(operation, await timers.wait(read, 60.0, None, "response"))
+        with CancelScope(timers, 60.0, None, "response"):
+            response = await call._send_and_read(url, prepared)  # noqa: SLF001 - a layer
+        return call.decode(operation, response)
 
     async def read() -> object:
         return call.decode(operation, await call._send_and_read(url, prepared))  # noqa: SLF001 - a layer

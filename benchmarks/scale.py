@@ -6,7 +6,6 @@ Each number is measured by a process of its own, against a server of its own. Pr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import statistics
 import subprocess
@@ -42,31 +41,44 @@ async def crowd(
     count: int,
     open_stream: Callable[[str], Awaitable[T]],
     read: Callable[[T], Coroutine[Any, Any, int]],
-    go: Awaitable[object],
+    go: Callable[[], Awaitable[object]],
 ) -> dict[str, float]:
-    """Open streams, let them end, and read them.
+    """Open streams, let them end, and read them; twice.
 
     Args:
         count: The number of streams.
         open_stream: Opens the stream of a worker.
         read: Reads a stream to its end; returns the number of its events.
-        go: The request that lets the streams end.
+        go: Sends the request that lets the streams end.
 
     Returns:
-        The memory of an open stream in bytes, and the processor time to read one in seconds.
+        The memory of an open stream in bytes, the processor time to read one in seconds, and the bytes by which the
+        process grows from the first time to the second.
     """
     before = resident()
+    size, seconds = await once(count, open_stream, read, go)
+    again, _ = await once(count, open_stream, read, go)
+    return {"bytes": (size - before) / count, "seconds": seconds / count, "growth": max(0, again - size)}
+
+
+async def once(
+    count: int,
+    open_stream: Callable[[str], Awaitable[T]],
+    read: Callable[[T], Coroutine[Any, Any, int]],
+    go: Callable[[], Awaitable[object]],
+) -> tuple[int, float]:
+    """Return the memory of the process with all streams open in bytes, and the processor time in seconds."""
     streams: list[T] = []
     while len(streams) < count:
         names = [f"w{len(streams) + index}" for index in range(_OPENING)]
         streams += await asyncio.gather(*map(open_stream, names))
     readers = [asyncio.create_task(read(stream)) for stream in streams]
     await asyncio.sleep(0)
-    size = resident() - before
+    size = resident()
     start = time.process_time()
-    await go
+    await go()
     assert await asyncio.gather(*readers) == [EVENTS] * count
-    return {"bytes": size / count, "seconds": (time.process_time() - start) / count}
+    return size, time.process_time() - start
 
 
 async def our_streams(base_url: str, count: int) -> dict[str, float]:
@@ -79,11 +91,14 @@ async def our_streams(base_url: str, count: int) -> dict[str, float]:
             return await session.workers.stream_updates(worker_id).__aenter__()
 
         async def read(stream: EventStream) -> int:
-            async with contextlib.aclosing(stream):
-                return len([event async for event in stream])
+            found = 0
+            async with stream:
+                async for _ in stream:
+                    found += 1
+            return found
 
         await session.workers.retrieve("w")
-        return await crowd(count, open_stream, read, session.request("GET", f"/go/{count}"))
+        return await crowd(count, open_stream, read, lambda: session.request("GET", f"/go/{count}"))
 
 
 async def bare_streams(base_url: str, count: int) -> dict[str, float]:
@@ -104,16 +119,16 @@ async def bare_streams(base_url: str, count: int) -> dict[str, float]:
             return await session.get(f"{base_url}/api/workers/{worker_id}/stream")
 
         async def read(response: aiohttp.ClientResponse) -> int:
-            found: list[bytes] = []
+            found = 0
             buffered = b""
             async with response:
                 async for chunk in response.content.iter_any():
                     *events, buffered = (buffered + chunk).split(b"\n\n")
-                    found += events
-            return len(found)
+                    found += len(events)
+            return found
 
         await get("/api/workers/w")
-        return await crowd(count, open_stream, read, get(f"/go/{count}"))
+        return await crowd(count, open_stream, read, lambda: get(f"/go/{count}"))
 
 
 async def waits(base_url: str, count: int, *, by_hand: bool) -> dict[str, float]:
@@ -133,10 +148,14 @@ async def waits(base_url: str, count: int, *, by_hand: bool) -> dict[str, float]
                     pass
             assert not (await workers.retrieve(worker_id)).running
 
+        async def go() -> int:
+            await session.request("GET", f"/go/{count}")
+            return resident()
+
         await workers.retrieve("w")
-        start = time.process_time()
-        await asyncio.gather(session.request("GET", f"/go/{count}"), *(wait(f"w{index}") for index in range(count)))
-        return {"seconds": (time.process_time() - start) / count}
+        before, start = resident(), time.process_time()
+        size, *_ = await asyncio.gather(go(), *(wait(f"w{index}") for index in range(count)))
+        return {"bytes": (size - before) / count, "seconds": (time.process_time() - start) / count}
 
 
 def measure(name: str, count: int) -> dict[str, float]:
@@ -154,7 +173,7 @@ def measure(name: str, count: int) -> dict[str, float]:
 
 
 def run(rounds: int) -> dict[str, object]:
-    """Measure, print and return the medians in bytes and seconds, for each stream or wait."""
+    """Measure, print and return the medians: bytes and seconds for each stream or wait, and the growth in bytes."""
     plan = [(name, size) for size in SIZES for name in (OURS, BARE)] + [(name, WAITS) for name in (WAIT, BY_HAND)]
     found: dict[tuple[str, int], list[dict[str, float]]] = {key: [] for key in plan}
     for _ in range(rounds):
@@ -164,15 +183,23 @@ def run(rounds: int) -> dict[str, object]:
         key: {unit: statistics.median(row[unit] for row in rows) for unit in rows[0]} for key, rows in found.items()
     }
     rows = [
-        (f"{size:,}: {name}", [number(row.get("bytes", 0) / 1024 or None), number(row["seconds"] * 1e6 / EVENTS)])
+        (
+            f"{size:,}: {name}",
+            [
+                number(row["bytes"] / 1024),
+                number(row["seconds"] * 1e6 / EVENTS),
+                number(row["growth"] / 1e6 if "growth" in row else None),
+            ],
+        )
         for (name, size), row in medians.items()
     ]
-    print(table(["KiB each", "µs an event"], rows))
+    print(table(["KiB each", "µs an event", "growth, MB"], rows))
     goals: list[Goal] = [
         (f"{size:,} streams: {what} over {BARE}", medians[OURS, size][unit] / medians[BARE, size][unit], "<=", 1.2)
         for size in SIZES
         for what, unit in (("memory", "bytes"), ("processor time", "seconds"))
     ]
+    goals += [(f"{size:,} streams again: growth, MB", medians[OURS, size]["growth"] / 1e6, "<=", 8) for size in SIZES]
     waiting, by_hand = (medians[name, WAITS]["seconds"] for name in (WAIT, BY_HAND))
     goals.append((f"{WAITS:,} waits: processor time over {BY_HAND}", waiting / by_hand, "<=", 1))
     print_goals(goals)

@@ -160,6 +160,7 @@ class ResumableStream:
         self._retry = retry or RetryPolicy()
         self._resume = resume and request.method == "GET"
         self._parser = EventParser(max_event_size=max_event_size)
+        #: None before the first event, and without reconnections.
         self._history: History | None = None
         #: The last ids at the last reconnection, and when events were returned last.
         self._resumed_after = self._returned_id = self.last_event_id
@@ -193,13 +194,12 @@ class ResumableStream:
         next_state = self._next(_Input.CONNECTED)
         check_event_stream(response)
         self._parser.close()
-        if self.events_seen and self._history is not None:
+        self._resumed_after = self.last_event_id
+        if self._history is not None:
             self._history.begin(self.last_event_id)
-            self._resumed_after = self.last_event_id
             self._parser.last_event_id = NO_ID
             self.state = next_state
         else:
-            self._history = History(self.last_event_id) if self._resume else None
             self._parser.last_event_id = self.last_event_id
             self.state = State.LIVE
 
@@ -218,7 +218,9 @@ class ResumableStream:
         if self.state is State.LIVE:
             events = self._parser.feed(chunk)
             self.last_event_id = self._parser.last_event_id
-            if events and self._history is not None:
+            if events and self._resume:
+                if self._history is None:
+                    self._history = History(self._resumed_after)
                 self._history.add(events)
         elif self.state in _REPLAY_STATES and self._history is not None:
             events = self._without_replayed(self._parser.feed(chunk), self._history)

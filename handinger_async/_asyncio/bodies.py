@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable
 from contextlib import suppress
 from enum import Enum
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from ..errors import APIConnectionError, APIError, ConfigurationError
 from ..http import Request, Response
 from ..retry import RetryPolicy
 from ..transports import StreamedResponse
 from .calls import Call, Settings
-from .timers import CancelScope
+from .timers import CancelScope, Timers
 
 __all__ = ["BodyClosedError", "BodyState", "StreamedBody"]
-
-T = TypeVar("T")
 
 
 class BodyState(Enum):
@@ -158,7 +155,8 @@ class StreamedBody:
 
     async def _connect(self, request: Request | None = None, retry: RetryPolicy | None = None) -> None:
         """Send the request and wait for the headers."""
-        stream = await self._wait(self._call.open(request, retry=retry))
+        with self._limit():
+            stream = await self._call.open(request, retry=retry)
         self._stream, self._response = stream, Response(stream.status, stream.headers)
         if self._closed:  # concurrently, while we were connecting
             await self._release()
@@ -172,7 +170,8 @@ class StreamedBody:
         stream = self._stream
         if self._state is not _OPEN or stream is None:
             raise BodyClosedError
-        chunk = await self._wait(stream.read_chunk(), self._call.settings.options.timeouts.idle)
+        with self._limit(self._call.settings.options.timeouts.idle):
+            chunk = await stream.read_chunk()
         if self._state is not _OPEN:
             raise BodyClosedError
         return chunk
@@ -185,22 +184,43 @@ class StreamedBody:
         """
         if self._closed:
             raise BodyClosedError
-        if not await self._wait(self._call.settings.pool.pause(delay)):
+        with self._limit():
+            is_open = await self._call.settings.pool.pause(delay)
+        if not is_open:
             raise APIConnectionError("the session was closed before the next attempt")
 
-    async def _wait(self, awaitable: Awaitable[T], timeout: float | None = None) -> T:  # noqa: ASYNC109
-        """Await ``awaitable`` until the timeout, the deadline or `aclose`.
+    def _limit(self, timeout: float | None = None) -> _BodyScope:
+        """Return the scope for a wait, which ends at the timeout, the deadline or `aclose`."""
+        call = self._call
+        return _BodyScope(self, call.settings.pool.timers, timeout, call.deadline)
 
-        Raises:
-            APITimeoutError: The timeout or the deadline has passed.
-            BodyClosedError: The body was closed.
-        """
-        scope = self._scope = CancelScope()
-        try:
-            return await self._call.settings.pool.timers.wait(awaitable, timeout, self._call.deadline, "chunk", scope)
-        except APIError:
-            if not self._closed:
-                raise
-        finally:
-            self._scope = None
-        raise BodyClosedError
+
+class _BodyScope(CancelScope):
+    """The scope of a wait of a body, which `aclose` cancels.
+
+    Args:
+        body: The body.
+
+    Raises:
+        APITimeoutError: On leaving: the timeout or the deadline has passed.
+        BodyClosedError: On leaving: the body was closed.
+    """
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: StreamedBody, timers: Timers, timeout: float | None, deadline: float | None) -> None:
+        super().__init__(timers, timeout, deadline, "chunk")
+        self._body = body
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._body._scope = self  # noqa: SLF001 - the other half of the body
+
+    def _failure(self, error: BaseException) -> Exception | None:
+        failure = super()._failure(error)
+        closed = self._body._closed  # noqa: SLF001
+        return BodyClosedError() if closed and isinstance(failure or error, APIError) else failure
+
+    def _leave(self) -> None:
+        super()._leave()
+        self._body._scope = None  # noqa: SLF001

@@ -22,6 +22,7 @@ from .attempts import Attempt, Observer, logger, report
 from .credentials import KeyFunction, mask_secrets, remember
 from .options import Options
 from .pool import Pool
+from .timers import CancelScope
 
 __all__ = ["DEFAULT_MAX_BODY_SIZE", "Call", "Settings", "send"]
 
@@ -256,9 +257,8 @@ class Call:
                 logger.debug("%s %s: attempt %d begins", request.method, request.path, self.attempts)
             start = loop.time()
             try:
-                response = await settings.pool.timers.wait(
-                    send(url, request), timeouts.attempt, self.deadline, "response"
-                )
+                with CancelScope(settings.pool.timers, timeouts.attempt, self.deadline, "response"):
+                    response = await send(url, request)
                 if response.status != 200 and _is_refused(response.status, request):
                     await self._refuse(response, start)
             except APIError as error:  # raised again in here: as a local variable of this frame, it would be in a cycle
@@ -323,10 +323,11 @@ class Call:
         ends = [end for end in (self.deadline, None if attempt is None else start + attempt) if end is not None]
         chunks: list[bytes] = []
         try:
-            with suppress(APIConnectionError):  # truncated, or too late
-                await self.settings.pool.timers.wait(
-                    self._read_error(streamed, chunks), None, min(ends, default=None), "body"
-                )
+            with (
+                suppress(APIConnectionError),  # truncated, or too late
+                CancelScope(self.settings.pool.timers, None, min(ends, default=None), "body"),
+            ):
+                await self._read_error(streamed, chunks)
         finally:
             await streamed.aclose()
         response = Response(streamed.status, streamed.headers, b"".join(chunks))

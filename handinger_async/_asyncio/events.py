@@ -124,8 +124,18 @@ class EventStream(StreamedBody):
         self._busy = True
         try:
             while self._events.state is not State.ENDED:
-                if events := await self._receive():
-                    return events
+                if self._state is BodyState.INTERRUPTED:
+                    await self._resume()
+                try:
+                    chunk = await self._read()
+                    events = self._events.feed(chunk) if chunk else self._events.end()
+                except (APIConnectionError, APIStatusError) as error:
+                    if self._state is not BodyState.OPEN:  # it could not be opened
+                        raise
+                    self._interrupt(error)
+                else:
+                    if events:
+                        return events
         except BodyClosedError:
             pass
         except Exception as error:
@@ -137,19 +147,6 @@ class EventStream(StreamedBody):
             self._busy = False
         await self._finish()
         raise StopAsyncIteration
-
-    async def _receive(self) -> list[ServerSentEvent]:
-        """Return the new events of the next chunk, perhaps none, after a reconnection where one is due."""
-        if self._state is BodyState.INTERRUPTED:
-            await self._resume()
-        try:
-            chunk = await self._read()
-            return self._events.feed(chunk) if chunk else self._events.end()
-        except (APIConnectionError, APIStatusError) as error:
-            if self._state is not BodyState.OPEN:  # it could not be opened
-                raise
-            self._interrupt(error)
-        return []
 
     async def _open(self) -> None:
         await super()._open()

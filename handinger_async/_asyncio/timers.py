@@ -7,17 +7,15 @@ before its timeout. With it, a request takes 6 % longer alone and 10 % longer wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
 from contextvars import Context
 from itertools import takewhile
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any
 
 from ..errors import APITimeoutError
 
 __all__ = ["CancelScope", "Timers"]
-
-T = TypeVar("T")
 
 #: Minimum seconds until a shared timer fires again: the timers of some event loops fire that much too early.
 _MIN_DELAY = 0.001
@@ -26,21 +24,68 @@ _MAX_IDLE = 8
 
 
 class CancelScope:
-    """A cancel scope around one await in the current task."""
+    """A cancel scope around a block in the current task, which also ends at a timeout or a deadline.
 
-    __slots__ = ("_cancelling", "_task", "closed")
+    A class, not a coroutine around an awaitable: a suspended coroutine takes 300 bytes and is passed by each wake-up.
 
-    def __init__(self) -> None:
+    Args:
+        timers: The timers of the session.
+        timeout: Seconds; None for no timeout.
+        deadline: Time of the event loop; None for no deadline.
+        awaited: Names the thing awaited, for the timeout message ("response", "chunk").
+
+    Attributes:
+        closed: True once the scope was cancelled or left.
+
+    Raises:
+        APITimeoutError: On leaving: the timeout or the deadline has passed, or the scope was cancelled.
+    """
+
+    __slots__ = ("_awaited", "_cancelling", "_deadline", "_task", "_timeout", "_timer", "_timers", "closed")
+
+    def __init__(self, timers: Timers, timeout: float | None, deadline: float | None, awaited: str) -> None:
+        self._timers = timers
+        self._timeout = timeout
+        self._deadline = deadline
+        self._awaited = awaited
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: _SharedTimer | asyncio.Handle | None = None
+        self.closed: bool = False
+
+    def __enter__(self) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a timeout needs a running task")
-        self._task: asyncio.Task[Any] | None = task
+        self._task = task
         self._cancelling = task.cancelling()
-        #: True once the scope was cancelled or left.
-        self.closed: bool = False
+        deadline, timeout = self._deadline, self._timeout
+        if deadline is not None:
+            loop = asyncio.get_running_loop()
+            now = loop.time()
+            end = deadline if timeout is None else min(now + timeout, deadline)
+            if end == deadline:
+                self._timeout = None
+            # A timer fires in the next iteration at the earliest, too late for work that takes one iteration a step.
+            self._timer = loop.call_at(end, self.cancel) if end > now else loop.call_soon(self.cancel)
+        elif timeout is not None:
+            self._timer = self._timers.start(self, timeout)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        failure = None if exc is None else self._failure(exc)
+        self._leave()
+        if failure is None:
+            return
+        del exc, traceback  # this frame is in the traceback of the failure, and must not keep those of the block
+        try:
+            raise failure
+        finally:
+            failure.__context__ = None  # the cancellation, whose traceback has frames with the API key
+            del failure
 
     def cancel(self) -> None:
-        """Cancel the await, unless it has ended. Idempotent, and callable from any task of any event loop."""
+        """Cancel the block, unless it has ended. Idempotent, and callable from any task of any event loop."""
         task = self._task
         if task is None:
             return
@@ -53,17 +98,28 @@ class CancelScope:
             self.closed = True
             task.cancel()
 
-    @property
-    def cancelled_from_outside(self) -> bool:
-        """True if the task was cancelled by its caller too, which takes precedence."""
-        return self._task is not None and self._task.cancelling() > self._cancelling + self.closed
+    def _failure(self, error: BaseException) -> Exception | None:
+        """Return the exception to raise in place of ``error``, with which the block has ended; None for the same."""
+        task = self._task
+        if task is None or not self.closed or not isinstance(error, asyncio.CancelledError):
+            return None
+        if task.cancelling() > self._cancelling + 1:  # cancelled by its caller too, which takes precedence
+            return None
+        if self._timeout is None:
+            return APITimeoutError("the deadline has passed")
+        return APITimeoutError(f"timed out after {self._timeout} s waiting for a {self._awaited}")
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """Undo the scope's own cancellation, and ignore later calls of `cancel`."""
         if self.closed and self._task is not None:
             self._task.uncancel()
         self.closed = True
         self._task = None  # a traceback keeps the scope, and the task keeps the exception: no cycle of the two
+        timer, self._timer = self._timer, None
+        if isinstance(timer, _SharedTimer):
+            timer.remove(self)
+        elif timer is not None:
+            timer.cancel()
 
 
 class _LoopTimers:
@@ -123,56 +179,6 @@ class Timers:
     def __init__(self) -> None:
         self._loops: dict[asyncio.AbstractEventLoop, _LoopTimers] = {}
 
-    async def wait(
-        self,
-        awaitable: Awaitable[T],
-        timeout: float | None,  # noqa: ASYNC109 - this is the implementation of a timeout
-        deadline: float | None,
-        awaited: str,
-        scope: CancelScope | None = None,
-    ) -> T:
-        """Await ``awaitable`` for at most ``timeout`` seconds, and not beyond the deadline.
-
-        Args:
-            awaitable: The awaitable. Its exceptions are raised unchanged.
-            timeout: Seconds; None for no timeout.
-            deadline: Time of the event loop; None for no deadline.
-            awaited: Names the thing awaited, for the timeout message ("response", "chunk").
-            scope: Lets other tasks cancel the wait.
-
-        Returns:
-            The result.
-
-        Raises:
-            APITimeoutError: The timeout or the deadline has passed, or the scope was cancelled.
-        """
-        scope = scope or CancelScope()
-        shared: _SharedTimer | None = None
-        timer: asyncio.Handle | None = None
-        by_deadline = False
-        if deadline is not None:
-            loop = asyncio.get_running_loop()
-            end = deadline if timeout is None else min(loop.time() + timeout, deadline)
-            by_deadline = end == deadline
-            # A timer fires in the next iteration at the earliest, too late for work that takes one iteration a step.
-            timer = loop.call_at(end, scope.cancel) if end > loop.time() else loop.call_soon(scope.cancel)
-        elif timeout is not None:
-            shared = self._start(scope, timeout)
-        try:
-            return await awaitable
-        except asyncio.CancelledError:
-            if not scope.closed or scope.cancelled_from_outside:
-                raise
-        finally:
-            scope.leave()
-            if shared is not None:
-                shared.remove(scope)
-            elif timer is not None:
-                timer.cancel()
-        if by_deadline:
-            raise APITimeoutError("the deadline has passed")
-        raise APITimeoutError(f"timed out after {timeout} s waiting for a {awaited}")
-
     def close(self) -> None:
         """Cancel the timers of the running event loop, except those with waits."""
         timers = self._loops.get(asyncio.get_running_loop())
@@ -181,7 +187,7 @@ class Timers:
                 shared.handle.cancel()
             timers.idle.clear()
 
-    def _start(self, scope: CancelScope, timeout: float) -> _SharedTimer:
+    def start(self, scope: CancelScope, timeout: float) -> _SharedTimer:
         """Let ``scope`` expire after ``timeout`` seconds; return the shared timer to remove it from at the end."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
-from weakref import ReferenceType, ref
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -19,16 +17,17 @@ from ._decompression import decode_body
 
 if TYPE_CHECKING:
     from . import StreamedResponse
+    from ._aiohttp_sessions import LoopState
 
-__all__ = ["OpenResponses", "adapt_response"]
+__all__ = ["adapt_response"]
 
 
-async def adapt_response(response: aiohttp.ClientResponse, open_responses: OpenResponses) -> StreamedResponse:
+async def adapt_response(response: aiohttp.ClientResponse, state: LoopState) -> StreamedResponse:
     """Convert a response of aiohttp whose status and headers have arrived.
 
     Args:
         response: The response.
-        open_responses: The set that the new response joins until it is closed.
+        state: The state of the event loop, which knows the response until it is closed.
 
     Returns:
         The response as defined by the transport protocol.
@@ -42,7 +41,7 @@ async def adapt_response(response: aiohttp.ClientResponse, open_responses: OpenR
         adapted = _CompleteResponse(response.status, headers, body)
     else:
         checked = isinstance(connection and connection.protocol, CheckedConnection)
-        adapted = (_IncompleteResponse if checked else _WatchedResponse)(response, headers, open_responses)
+        adapted = (_IncompleteResponse if checked else _WatchedResponse)(response, headers, state)
     return decode_body(adapted)
 
 
@@ -67,17 +66,14 @@ class _CompleteResponse:
 class _IncompleteResponse:
     """A response whose body is still arriving."""
 
-    def __init__(self, response: aiohttp.ClientResponse, headers: Headers, open_responses: OpenResponses) -> None:
+    __slots__ = ("_response", "_state", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, headers: Headers, state: LoopState) -> None:
         self._response = response
-        self._open_responses = open_responses
-        self._pid = os.getpid()
-        self._loop = asyncio.get_running_loop()
+        self._state = state
         self.status = response.status
         self.headers = headers
-        self._reference: ReferenceType[_IncompleteResponse] = ref(
-            self, partial(_close_collected, open_responses, self._loop, response)
-        )
-        open_responses.add(self._reference)
+        state.open_responses.add(response)
 
     async def read_chunk(self) -> bytes:
         try:
@@ -90,14 +86,23 @@ class _IncompleteResponse:
             del failure  # its traceback refers to this frame
 
     async def aclose(self) -> None:
-        self._open_responses.discard(self._reference)
-        if self._pid != os.getpid():  # closing it in a forked process would stop it in the parent
+        state, response = self._state, self._response
+        state.open_responses.discard(response)
+        if state.inherited:  # closing it in a forked process would stop it in the parent
             return
-        if asyncio.get_running_loop() is self._loop:
-            self._response.close()
+        if asyncio.get_running_loop() is state.loop:
+            response.close()
         else:  # in another thread
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._response.close)
+                state.loop.call_soon_threadsafe(response.close)
+
+    def __del__(self) -> None:
+        # Forgotten: the garbage collector can run in any thread.
+        state, response = self._state, self._response
+        if response in state.open_responses:
+            state.open_responses.discard(response)
+            with suppress(RuntimeError):  # the loop is closed
+                state.loop.call_soon_threadsafe(response.close)
 
 
 class _WatchedResponse(_IncompleteResponse):
@@ -107,8 +112,8 @@ class _WatchedResponse(_IncompleteResponse):
     body without length or chunks.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, headers: Headers, open_responses: OpenResponses) -> None:
-        super().__init__(response, headers, open_responses)
+    def __init__(self, response: aiohttp.ClientResponse, headers: Headers, state: LoopState) -> None:
+        super().__init__(response, headers, state)
         protocol = response.connection and response.connection.protocol
         self._lost: asyncio.Future[None] | None = getattr(protocol, "closed", None)
         self._wake_reader = partial(_wake_reader, response.content)
@@ -129,22 +134,6 @@ class _WatchedResponse(_IncompleteResponse):
         await super().aclose()
         if self._lost is not None:
             self._lost.remove_done_callback(self._wake_reader)
-
-
-#: The responses of a transport that are not closed yet. Weak references let forgotten ones be collected.
-OpenResponses: TypeAlias = set[ReferenceType[_IncompleteResponse]]
-
-
-def _close_collected(
-    open_responses: OpenResponses,
-    loop: asyncio.AbstractEventLoop,
-    response: aiohttp.ClientResponse,
-    reference: ReferenceType[_IncompleteResponse],
-) -> None:
-    """Close the connection of a response that was garbage-collected before it was closed."""
-    open_responses.discard(reference)
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(response.close)  # the garbage collector can run in any thread
 
 
 def _wake_reader(content: aiohttp.StreamReader, _: asyncio.Future[None]) -> None:

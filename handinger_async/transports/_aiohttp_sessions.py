@@ -6,16 +6,13 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import aiohttp
 
 from ..http import Headers
 from ._aiohttp_connections import Connector
 from ._decompression import ACCEPT_ENCODING
-
-if TYPE_CHECKING:
-    from ._aiohttp_responses import OpenResponses
 
 __all__ = ["DEFAULT_HEADERS", "LoopState"]
 
@@ -42,7 +39,7 @@ class LoopState:
         #: True if the connections check themselves before they are reused.
         self.checks = False
         #: The responses that are not closed yet.
-        self.open_responses: OpenResponses = set()
+        self.open_responses: set[aiohttp.ClientResponse] = set()
         #: The number of requests whose response has not begun.
         self.opening = 0
         self._generator: AsyncGenerator[_Sessions] | None = None
@@ -68,9 +65,8 @@ class LoopState:
 
     async def aclose(self) -> None:
         """Close the open responses and the sessions; in the event loop that they belong to."""
-        for reference in list(self.open_responses):
-            if (response := reference()) is not None:
-                await response.aclose()
+        while self.open_responses:
+            self.open_responses.pop().close()
         if self._generator is not None:
             await self._generator.aclose()
 

@@ -88,7 +88,8 @@ class AiohttpTransport:
             raise ConfigurationError(f"proxy {problem}")
         if self._trust_env:
             check_environment()
-        self._proxies: dict[URL, Proxy | None] = {}
+        #: By scheme and authority.
+        self._proxies: dict[tuple[str, str], Proxy | None] = {}
         self._closed = False
         #: For `_states` and `_closed`, since threads with an event loop each can share the transport.
         self._lock = Lock()
@@ -145,7 +146,7 @@ class AiohttpTransport:
             if isinstance(data, UploadPayload) and data.failure is not None:
                 failure, data.failure = data.failure, None
         else:
-            return await adapt_response(response, state.open_responses)
+            return await adapt_response(response, state)
         finally:
             state.opening -= 1
         del data  # it may know the failure, whose traceback refers to this frame
@@ -192,7 +193,7 @@ class AiohttpTransport:
     def _proxy_for(self, url: URL) -> Proxy | None:
         if not self._trust_env:
             return self._proxy
-        origin = url.origin()
+        origin = url.scheme, url.raw_authority  # url.origin() would stay in the cache of the URL
         try:
             return self._proxies[origin]
         except KeyError:

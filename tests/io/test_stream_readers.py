@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from types import CoroutineType
 from typing import Any
 
 import pytest
@@ -34,6 +35,24 @@ async def cancelled_read(events: EventStream, *, after: float = 1) -> None:
         async with asyncio.timeout(after):
             await anext(events)
     assert not isinstance(caught.value, APITimeoutError)
+
+
+def test_waiting_reader_is_suspended_in_three_coroutines_of_ours() -> None:
+    """Each takes 220 to 250 bytes of each open stream, and each event passes them all."""
+
+    async def main() -> None:
+        session = Service(event_stream(silent())).session()
+        async with session, session.workers.stream_updates("w") as events:
+            reader = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(1)
+            names, waiting = [], reader.get_coro()
+            while isinstance(waiting, CoroutineType):
+                names.append(waiting.__name__)
+                waiting = waiting.cr_await
+            assert names.index("read_chunk") == 3
+            reader.cancel()
+
+    run(main())
 
 
 # Cancelled readers ####################################################################################################

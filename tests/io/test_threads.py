@@ -137,7 +137,7 @@ def test_log_is_configured_once_for_all_threads(monkeypatch: pytest.MonkeyPatch)
 
 def test_scope_is_cancelled_from_another_thread() -> None:
     async def main() -> None:
-        scope = CancelScope()
+        scope = CancelScope(Timers(), 1000, None, "thing")
 
         async def cancel() -> None:
             scope.cancel()
@@ -145,8 +145,8 @@ def test_scope_is_cancelled_from_another_thread() -> None:
 
         thread = threading.Thread(target=lambda: asyncio.run(cancel()))
         thread.start()
-        with pytest.raises(APITimeoutError):
-            await Timers().wait(forever(), 1000, None, "thing", scope)
+        with pytest.raises(APITimeoutError), scope:
+            await forever()
         thread.join()
 
     asyncio.run(main())
@@ -156,7 +156,8 @@ def test_scope_of_a_closed_loop_can_be_cancelled() -> None:
     scopes: list[CancelScope] = []
 
     async def wait() -> None:
-        scopes.append(CancelScope())
+        scopes.append(CancelScope(Timers(), 1000, None, "thing"))
+        scopes[0].__enter__()  # and never left
 
     async def cancel() -> None:
         scopes[0].cancel()

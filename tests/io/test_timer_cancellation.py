@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -13,14 +14,14 @@ from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 from handinger_async.transports.memory import StreamingResponse
 
 from .service import SSE, Service, now, ok, silent
-from .wire import forever
+from .wire import forever, wait
 
 
 @pytest.mark.parametrize("limit", [10, None])
 def test_cancelled_task_ends_its_wait(limit: float | None) -> None:
     async def main() -> None:
         timers = Timers()
-        task = asyncio.ensure_future(timers.wait(forever(), limit, None, "thing"))
+        task = asyncio.ensure_future(wait(timers, forever(), limit))
         await asyncio.sleep(1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -32,7 +33,7 @@ def test_cancelled_task_ends_its_wait(limit: float | None) -> None:
 
 def test_cancellation_wins_over_a_simultaneous_timeout() -> None:
     async def main() -> None:
-        task = asyncio.ensure_future(Timers().wait(forever(), 10, None, "thing"))
+        task = asyncio.ensure_future(wait(Timers(), forever(), 10))
         asyncio.get_running_loop().call_at(10, task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -47,7 +48,7 @@ def test_timeout_in_a_task_that_was_cancelled_before_is_a_timeout() -> None:
             await forever()
         except asyncio.CancelledError:
             with pytest.raises(APITimeoutError):
-                await Timers().wait(forever(), 10, None, "thing")
+                await wait(Timers(), forever(), 10)
             raise
 
     async def main() -> None:
@@ -70,7 +71,7 @@ def test_work_that_suppresses_the_cancellation_keeps_its_result() -> None:
         return "done"
 
     async def main() -> None:
-        assert await Timers().wait(stubborn(), 10, None, "thing") == "done"
+        assert await wait(Timers(), stubborn(), 10) == "done"
         assert now() == 30
         await asyncio.sleep(1)  # would raise if there were a cancellation left
         task = asyncio.current_task()
@@ -85,13 +86,13 @@ def test_timeouts_nest_in_each_other_and_in_those_of_asyncio() -> None:
         timers = Timers()
         with pytest.raises(TimeoutError) as outer:
             async with asyncio.timeout(5):
-                await timers.wait(forever(), 10, None, "thing")
+                await wait(timers, forever(), 10)
         assert not isinstance(outer.value, APITimeoutError)
         async with asyncio.timeout(10):
             with pytest.raises(APITimeoutError, match="inner"):
-                await timers.wait(timers.wait(forever(), 2, None, "inner"), 3, None, "outer")
+                await wait(timers, wait(timers, forever(), 2, awaited="inner"), 3, awaited="outer")
             with pytest.raises(APITimeoutError, match="outer"):
-                await timers.wait(timers.wait(forever(), 3, None, "inner"), 2, None, "outer")
+                await wait(timers, wait(timers, forever(), 3, awaited="inner"), 2, awaited="outer")
         assert now() == 9
 
     run(main())
@@ -103,8 +104,9 @@ def test_another_task_can_cancel_the_scope_early() -> None:
         scopes = []
 
         async def one() -> None:
-            scopes.append(CancelScope())
-            await timers.wait(forever(), 10, None, "thing", scopes[0])
+            scopes.append(CancelScope(timers, 10, None, "thing"))
+            with scopes[0]:
+                await forever()
 
         task = asyncio.ensure_future(one())
         await asyncio.sleep(3)
@@ -121,7 +123,7 @@ def test_another_task_can_cancel_the_scope_early() -> None:
 @pytest.mark.parametrize("ends_at_once", [True, False])
 def test_waiting_task_can_cancel_its_own_scope(*, ends_at_once: bool) -> None:
     async def main() -> None:
-        scope = CancelScope()
+        scope = CancelScope(Timers(), 10, None, "thing")
 
         async def work() -> str:
             scope.cancel()
@@ -129,12 +131,8 @@ def test_waiting_task_can_cancel_its_own_scope(*, ends_at_once: bool) -> None:
                 await forever()
             return "done"
 
-        waiting = Timers().wait(work(), 10, None, "thing", scope)
-        if ends_at_once:
-            assert await waiting == "done"
-        else:
-            with pytest.raises(APITimeoutError):
-                await waiting
+        with nullcontext() if ends_at_once else pytest.raises(APITimeoutError), scope:
+            assert await work() == "done"
         await asyncio.sleep(1)  # would raise if there were a cancellation left
         task = asyncio.current_task()
         assert task is not None
@@ -146,7 +144,7 @@ def test_waiting_task_can_cancel_its_own_scope(*, ends_at_once: bool) -> None:
 def test_scope_outside_a_task_is_an_error() -> None:
     async def main() -> None:
         work = asyncio.sleep(0)
-        waiting = Timers().wait(work, 1, None, "thing")
+        waiting = wait(Timers(), work, 1)
         outcome = asyncio.get_running_loop().create_future()
 
         def step() -> None:
@@ -188,9 +186,7 @@ def run_eagerly(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def test_wait_begun_in_an_eager_task_ends_at_its_timeout(timeout: float | None, deadline: float | None) -> None:
     async def main() -> None:
         timers = Timers()
-        tasks = [
-            asyncio.get_running_loop().create_task(timers.wait(forever(), timeout, deadline, "thing")) for _ in range(3)
-        ]
+        tasks = [asyncio.get_running_loop().create_task(wait(timers, forever(), timeout, deadline)) for _ in range(3)]
         for task in tasks:
             with pytest.raises(APITimeoutError):
                 await task
@@ -206,7 +202,7 @@ def test_eager_task_can_end_without_suspension(deadline: float | None) -> None:
         return "done"
 
     async def main() -> None:
-        task = asyncio.get_running_loop().create_task(Timers().wait(at_once(), 10, deadline, "thing"))
+        task = asyncio.get_running_loop().create_task(wait(Timers(), at_once(), 10, deadline))
         assert task.done()
         assert await task == "done"
 
@@ -217,7 +213,7 @@ def test_eager_task_can_end_without_suspension(deadline: float | None) -> None:
 @pytest.mark.parametrize("ends_at_once", [True, False])
 def test_eager_task_within_a_wait_can_cancel_it(*, ends_at_once: bool) -> None:
     async def main() -> None:
-        scope = CancelScope()
+        scope = CancelScope(Timers(), 10, None, "thing")
 
         async def cancel() -> None:
             scope.cancel()
@@ -228,12 +224,8 @@ def test_eager_task_within_a_wait_can_cancel_it(*, ends_at_once: bool) -> None:
                 await forever()
             return "done"
 
-        waiting = Timers().wait(work(), 10, None, "thing", scope)
-        if ends_at_once:
-            assert await waiting == "done"
-        else:
-            with pytest.raises(APITimeoutError):
-                await waiting
+        with nullcontext() if ends_at_once else pytest.raises(APITimeoutError), scope:
+            assert await work() == "done"
         assert now() == 0
 
     run_eagerly(main)

@@ -18,7 +18,7 @@ from handinger_async.http import Response
 from handinger_async.testing.virtual_time import VirtualTimeLoop, run
 
 from .service import Service, now, ok
-from .wire import forever
+from .wire import forever, wait
 
 
 class CountingLoop(VirtualTimeLoop):
@@ -71,7 +71,7 @@ def test_each_wait_ends_when_done_or_at_its_own_timeout(
         end = None if deadline is None else begin + deadline
         outcome: Any
         try:
-            outcome = await timers.wait(asyncio.sleep(takes, "done"), limit, end, "thing")
+            outcome = await wait(timers, asyncio.sleep(takes, "done"), limit, end)
         except APITimeoutError as error:
             outcome = error
         if outcome == "done":
@@ -88,8 +88,8 @@ def test_each_wait_ends_when_done_or_at_its_own_timeout(
 
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
-            for wait in waits:
-                group.create_task(one(*wait))
+            for times in waits:
+                group.create_task(one(*times))
 
     run(main())
 
@@ -99,9 +99,9 @@ def test_waits_with_the_same_timeout_share_a_timer() -> None:
         timers = Timers()
         async with asyncio.TaskGroup() as group:
             for _ in range(100):
-                group.create_task(timers.wait(asyncio.sleep(0), 60, None, "thing"))
+                group.create_task(wait(timers, asyncio.sleep(0), 60))
         for _ in range(100):
-            await timers.wait(asyncio.sleep(0), 60, None, "thing")
+            await wait(timers, asyncio.sleep(0), 60)
         assert len(counting().timers) == 1
         await asyncio.sleep(61)
         assert len(counting().timers) == 2  # the other is that of the sleep: none is set where nothing waits
@@ -116,7 +116,7 @@ def test_timer_is_rescheduled_for_waits_that_began_later() -> None:
         async def one(begin: float) -> float:
             await asyncio.sleep(begin)
             with pytest.raises(APITimeoutError, match=r"\bthing\b.*\b10 s\b|\b10 s\b.*\bthing\b"):
-                await timers.wait(forever(), 10, None, "thing")
+                await wait(timers, forever(), 10)
             return now()
 
         begins = [0.0, 1.0, 1.0, 9.5, 10.0, 35.0]
@@ -130,12 +130,12 @@ def test_timer_is_rescheduled_for_waits_that_began_later() -> None:
 def test_timeouts_that_always_differ_leave_a_few_timers(*, at_once: bool) -> None:
     async def main() -> None:
         timers = Timers()
-        waits = [timers.wait(asyncio.sleep(0), 1000 + number, None, "thing") for number in range(200)]
+        waits = [wait(timers, asyncio.sleep(0), 1000 + number) for number in range(200)]
         if at_once:
             await asyncio.gather(*waits)
         else:
-            for wait in waits:
-                await wait
+            for waiting in waits:
+                await waiting
         assert [timer.when() for timer in counting().pending] == [1000 + number for number in range(192, 200)]
         kept = timers._loops[counting()]
         assert not kept.busy
@@ -151,10 +151,10 @@ def test_timer_in_use_outlasts_many_others() -> None:
     async def main() -> None:
         timers = Timers()
         for number in range(1, 200):
-            await timers.wait(asyncio.sleep(0), 60, None, "thing")
-            await timers.wait(asyncio.sleep(0), 1000 + number, None, "thing")
+            await wait(timers, asyncio.sleep(0), 60)
+            await wait(timers, asyncio.sleep(0), 1000 + number)
             if number % 10 == 0:
-                waiting = asyncio.ensure_future(timers.wait(forever(), 1000 + number, None, "thing"))
+                waiting = asyncio.ensure_future(wait(timers, forever(), 1000 + number))
                 await asyncio.sleep(0)
                 waiting.cancel()
         assert [timer.when() for timer in counting().timers].count(60) == 1
@@ -167,7 +167,7 @@ def test_expired_wait_leaves_no_timer() -> None:
         timers = Timers()
         for number in range(20):
             with pytest.raises(APITimeoutError):
-                await timers.wait(forever(), 1 + number, None, "thing")
+                await wait(timers, forever(), 1 + number)
         kept = timers._loops[counting()]
         assert not kept.busy
         assert not kept.idle
@@ -179,21 +179,21 @@ def test_expired_wait_leaves_no_timer() -> None:
 def test_timers_of_closed_event_loops_are_dropped() -> None:
     timers = Timers()
     for _ in range(5):
-        run(timers.wait(asyncio.sleep(0), 60, None, "thing"))
+        run(wait(timers, asyncio.sleep(0), 60))
     assert len(timers._loops) == 1
 
 
 def test_closing_keeps_only_the_timers_of_pending_waits() -> None:
     async def main() -> None:
         timers = Timers()
-        await timers.wait(asyncio.sleep(0), 60, None, "thing")
-        waiting = asyncio.ensure_future(timers.wait(forever(), 30, None, "thing"))
+        await wait(timers, asyncio.sleep(0), 60)
+        waiting = asyncio.ensure_future(wait(timers, forever(), 30))
         await asyncio.sleep(1)
         timers.close()
         assert [timer.when() for timer in counting().pending] == [30]
         with pytest.raises(APITimeoutError):
             await waiting
-        await timers.wait(asyncio.sleep(0), 60, None, "thing")  # and it can still be used
+        await wait(timers, asyncio.sleep(0), 60)  # and it can still be used
 
     run_counting(main())
 
@@ -202,7 +202,7 @@ def test_closing_keeps_the_timers_of_other_event_loops() -> None:
     timers = Timers()
 
     async def main() -> None:
-        await timers.wait(asyncio.sleep(0), 60, None, "thing")
+        await wait(timers, asyncio.sleep(0), 60)
 
     async def close() -> None:
         timers.close()
@@ -224,7 +224,7 @@ def test_two_threads_can_drop_the_same_closed_loop() -> None:
             return True
 
     timers._loops[Closed()] = _LoopTimers()  # type: ignore[index]
-    run(timers.wait(asyncio.sleep(0), 60, None, "thing"))
+    run(wait(timers, asyncio.sleep(0), 60))
 
 
 def test_closed_session_leaves_no_timer() -> None:
@@ -251,10 +251,10 @@ def test_timer_does_not_keep_the_context_of_the_first_task(*, again: bool) -> No
         async def first() -> None:
             variable.set(Thing())
             seen.append(ref(variable.get()))
-            await timers.wait(asyncio.sleep(0), 60, None, "thing")
+            await wait(timers, asyncio.sleep(0), 60)
 
         await asyncio.create_task(first())
-        later = asyncio.create_task(timers.wait(asyncio.sleep(90), 60, None, "thing"))
+        later = asyncio.create_task(wait(timers, asyncio.sleep(90), 60))
         await asyncio.sleep(61 if again else 1)
         gc.collect()
         assert seen[0]() is None
@@ -274,10 +274,10 @@ def test_clock_set_back_does_not_delay_later_timeouts() -> None:
         timers, loop = Timers(), asyncio.get_running_loop()
         assert isinstance(loop, Clock)
         loop.ahead = 1e6
-        await timers.wait(asyncio.sleep(0), 10, None, "thing")
+        await wait(timers, asyncio.sleep(0), 10)
         loop.ahead = 0.0
         with pytest.raises(APITimeoutError):
-            await timers.wait(forever(), 10, None, "thing")
+            await wait(timers, forever(), 10)
         assert loop.time() == 10
         failures: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, context: failures.append(context))
@@ -291,11 +291,11 @@ def test_clock_set_back_does_not_delay_later_timeouts() -> None:
 def test_timer_cancelled_from_outside_is_scheduled_again() -> None:
     async def main() -> None:
         timers = Timers()
-        await timers.wait(asyncio.sleep(0), 10, None, "thing")
+        await wait(timers, asyncio.sleep(0), 10)
         for timer in counting().pending:
             timer.cancel()
         with pytest.raises(APITimeoutError):
-            await timers.wait(forever(), 10, None, "thing")
+            await wait(timers, forever(), 10)
         assert now() == 10
 
     run_counting(main())
@@ -304,13 +304,13 @@ def test_timer_cancelled_from_outside_is_scheduled_again() -> None:
 def test_timer_that_was_replaced_during_a_wait_ends_without_effect() -> None:
     async def main() -> None:
         timers = Timers()
-        first = asyncio.ensure_future(timers.wait(asyncio.sleep(5), 10, None, "thing"))
+        first = asyncio.ensure_future(wait(timers, asyncio.sleep(5), 10))
         await asyncio.sleep(0)
         for timer in counting().pending:
             if timer.when() == 10:
                 timer.cancel()
-        second = asyncio.ensure_future(timers.wait(forever(), 10, None, "thing"))
-        third = asyncio.ensure_future(timers.wait(asyncio.sleep(7), 10, None, "thing"))
+        second = asyncio.ensure_future(wait(timers, forever(), 10))
+        third = asyncio.ensure_future(wait(timers, asyncio.sleep(7), 10))
         await first
         await third
         with pytest.raises(APITimeoutError):
@@ -347,7 +347,7 @@ def test_timer_that_fires_too_early_is_rescheduled() -> None:
 
     async def main() -> None:
         with pytest.raises(APITimeoutError):
-            await Timers().wait(forever(), 0.1009, None, "thing")
+            await wait(Timers(), forever(), 0.1009)
         assert 0.1009 <= now() < 0.103
         assert len(counting().timers) <= 3
 
@@ -358,14 +358,14 @@ def test_timer_that_fires_too_early_is_rescheduled() -> None:
 def test_past_deadline_ends_work_that_yields_to_the_loop() -> None:
     async def main() -> None:
         with pytest.raises(APITimeoutError, match="deadline"):
-            await Timers().wait(asyncio.sleep(0), None, -1.0, "thing")
+            await wait(Timers(), asyncio.sleep(0), None, -1.0)
 
     run(main())
 
 
 def test_deadline_leaves_no_timer() -> None:
     async def main() -> None:
-        await Timers().wait(asyncio.sleep(0), 5, now() + 60, "thing")
+        await wait(Timers(), asyncio.sleep(0), 5, now() + 60)
         assert not counting().pending
 
     run_counting(main())
@@ -379,6 +379,6 @@ def test_exception_of_the_awaited_work_propagates(deadline: float | None) -> Non
 
     async def main() -> None:
         with pytest.raises(TimeoutError, match="its own"):
-            await Timers().wait(fail(), 10, deadline, "thing")
+            await wait(Timers(), fail(), 10, deadline)
 
     run(main())

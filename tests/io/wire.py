@@ -13,13 +13,16 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from yarl import URL
 
+from handinger_async._asyncio.timers import CancelScope, Timers
 from handinger_async.http import Request
 from handinger_async.transports import StreamedResponse, Transport
 from handinger_async.transports.aiohttp import AiohttpTransport
+
+T = TypeVar("T")
 
 #: Seconds until a test that hangs is given up.
 HANG_GUARD = 100
@@ -162,6 +165,14 @@ async def wire_server(reply: Reply, tls: ssl.SSLContext | None = None) -> AsyncI
 async def forever(*_: object) -> None:
     """Wait until cancelled; as a reply, until the client closes the connection."""
     await asyncio.get_running_loop().create_future()
+
+
+async def wait(
+    timers: Timers, work: Awaitable[T], limit: float | None, deadline: float | None = None, awaited: str = "thing"
+) -> T:
+    """Await in a cancel scope."""
+    with CancelScope(timers, limit, deadline, awaited):
+        return await work
 
 
 # Raw responses ########################################################################################################
