@@ -13,7 +13,7 @@ from ..http import Request, Response
 from ..retry import RetryPolicy
 from ..transports import StreamedResponse
 from .calls import Call, Settings
-from .timers import CancelScope, Timers
+from .timers import CancelScope
 
 __all__ = ["BodyClosedError", "BodyState", "StreamedBody"]
 
@@ -192,13 +192,15 @@ class StreamedBody:
     def _limit(self, timeout: float | None = None) -> _BodyScope:
         """Return the scope for a wait, which ends at the timeout, the deadline or `aclose`."""
         call = self._call
-        return _BodyScope(self, call.settings.pool.timers, timeout, call.deadline)
+        scope = self._scope = _BodyScope(call.settings.pool.timers, timeout, call.deadline, "chunk")
+        scope.body = self
+        return scope
 
 
 class _BodyScope(CancelScope):
     """The scope of a wait of a body, which `aclose` cancels.
 
-    Args:
+    Attributes:
         body: The body.
 
     Raises:
@@ -206,21 +208,13 @@ class _BodyScope(CancelScope):
         BodyClosedError: On leaving: the body was closed.
     """
 
-    __slots__ = ("_body",)
-
-    def __init__(self, body: StreamedBody, timers: Timers, timeout: float | None, deadline: float | None) -> None:
-        super().__init__(timers, timeout, deadline, "chunk")
-        self._body = body
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        self._body._scope = self  # noqa: SLF001 - the other half of the body
+    __slots__ = ("body",)
+    body: StreamedBody
 
     def _failure(self, error: BaseException) -> Exception | None:
         failure = super()._failure(error)
-        closed = self._body._closed  # noqa: SLF001
+        closed = self.body._closed  # noqa: SLF001 - the other half of the body
         return BodyClosedError() if closed and isinstance(failure or error, APIError) else failure
 
-    def _leave(self) -> None:
-        super()._leave()
-        self._body._scope = None  # noqa: SLF001
+    def _left(self) -> None:
+        self.body._scope = None  # noqa: SLF001

@@ -49,7 +49,7 @@ class CancelScope:
         self._deadline = deadline
         self._awaited = awaited
         self._task: asyncio.Task[Any] | None = None
-        self._timer: _SharedTimer | asyncio.Handle | None = None
+        self._timer: Any = None  # a shared timer or a handle
         self.closed: bool = False
 
     def __enter__(self) -> None:
@@ -74,7 +74,16 @@ class CancelScope:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         failure = None if exc is None else self._failure(exc)
-        self._leave()
+        if self.closed and self._task is not None:
+            self._task.uncancel()  # undoes the scope's own cancellation
+        self.closed = True  # later calls of `cancel` have no effect
+        self._task = None  # a traceback keeps the scope, and the task keeps the exception: no cycle of the two
+        timer, self._timer = self._timer, None
+        if timer.__class__ is _SharedTimer:
+            timer.remove(self)
+        elif timer is not None:
+            timer.cancel()
+        self._left()
         if failure is None:
             return
         del exc, traceback  # this frame is in the traceback of the failure, and must not keep those of the block
@@ -109,17 +118,8 @@ class CancelScope:
             return APITimeoutError("the deadline has passed")
         return APITimeoutError(f"timed out after {self._timeout} s waiting for a {self._awaited}")
 
-    def _leave(self) -> None:
-        """Undo the scope's own cancellation, and ignore later calls of `cancel`."""
-        if self.closed and self._task is not None:
-            self._task.uncancel()
-        self.closed = True
-        self._task = None  # a traceback keeps the scope, and the task keeps the exception: no cycle of the two
-        timer, self._timer = self._timer, None
-        if isinstance(timer, _SharedTimer):
-            timer.remove(self)
-        elif timer is not None:
-            timer.cancel()
+    def _left(self) -> None:
+        """Note that the block has ended; for subclasses."""
 
 
 class _LoopTimers:
