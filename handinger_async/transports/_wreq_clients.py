@@ -7,6 +7,7 @@ import ssl
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import wreq
 from wreq.http1 import Http1Options
@@ -17,11 +18,14 @@ from wreq.tls import CertStore
 from ..errors import APIConnectionError, ConfigurationError
 from ._proxies import Proxy
 
+if TYPE_CHECKING:
+    from wreq.wreq import ClientConfig
+
 __all__ = ["Clients", "load_certificates"]
 
 #: The number of header fields of a response, and the bytes of its head.
 MAX_FIELDS = 2**10
-MAX_HEAD_SIZE = 2**20
+MAX_HEAD_SIZE = 2**17
 #: Clients of the parent of this process. To drop one would wait for a thread that is not in this process.
 _INHERITED: list[object] = []
 
@@ -38,7 +42,7 @@ class Clients:
         self._pid = os.getpid()
         self._runtime: Runtime | None = None
         self._clients: dict[tuple[float | None, bool], wreq.Client] = {}
-        self._proxies: dict[Proxy, wreq.Proxy] = {}
+        self._proxies: dict[tuple[str, str], wreq.Proxy] = {}
         self._closed = False
         self._lock = Lock()
 
@@ -64,11 +68,12 @@ class Clients:
 
     def proxy(self, proxy: Proxy) -> wreq.Proxy:
         """Return a proxy for wreq."""
-        key = str(proxy.url), proxy.headers.get("proxy-authorization")
+        key = str(proxy.url), proxy.headers.get("proxy-authorization", "")
         native = self._proxies.get(key)
         if native is None:
-            options = {} if key[1] is None else {"custom_http_auth": str(key[1])}
-            native = self._proxies[key] = wreq.Proxy.all(key[0], **options)
+            url, credentials = key
+            native = wreq.Proxy.all(url, custom_http_auth=credentials) if credentials else wreq.Proxy.all(url)
+            self._proxies[key] = native
         return native
 
     def close(self) -> None:
@@ -89,23 +94,26 @@ class Clients:
                 raise APIConnectionError("the transport is closed", request_sent=False)
             if self._runtime is None:
                 self._runtime = Runtime(workers=1, work_steal=False, thread_name="handinger_async")
-            client = self._clients[connect_timeout, tls] = wreq.Client(
-                runtime=self._runtime,
-                http1_only=True,
-                http1_options=Http1Options(max_headers=MAX_FIELDS, max_buf_size=MAX_HEAD_SIZE),
-                redirect=Policy.none(),
-                referer=False,
-                gzip=False,
-                brotli=False,
-                deflate=False,
-                zstd=False,
-                no_proxy=True,
-                pool_idle_timeout=timedelta(seconds=15),
-                tcp_keepalive=timedelta(seconds=60),
-                tls_verify=(_system_certificates() if self._trust is True else self._trust) if tls else True,
-                tls_verify_hostname=self._trust is not False,
-                **({} if connect_timeout is None else {"connect_timeout": timedelta(seconds=connect_timeout)}),
-            )
+            options: ClientConfig = {
+                "runtime": self._runtime,
+                "http1_only": True,
+                "http1_options": Http1Options(max_headers=MAX_FIELDS, max_buf_size=MAX_HEAD_SIZE),
+                "redirect": Policy.none(),
+                "referer": False,
+                "gzip": False,
+                "brotli": False,
+                "deflate": False,
+                "zstd": False,
+                "no_proxy": True,
+                "pool_idle_timeout": timedelta(seconds=15),
+                "tcp_keepalive": timedelta(seconds=60),
+            }
+            if tls:
+                options["tls_verify"] = _system_certificates() if self._trust is True else self._trust
+                options["tls_verify_hostname"] = self._trust is not False
+            if connect_timeout is not None:
+                options["connect_timeout"] = timedelta(seconds=connect_timeout)
+            client = self._clients[connect_timeout, tls] = wreq.Client(**options)
             return client
 
     def _disinherit(self) -> None:
@@ -123,10 +131,15 @@ def load_certificates(path: str | Path) -> CertStore:
     Raises:
         ConfigurationError: The file cannot be read, or has no certificate.
     """
+    reason = "it is not a PEM file of certificates"
     try:
-        return CertStore.from_pem_stack(Path(path).read_bytes())
-    except (OSError, wreq.exceptions.BuilderError, wreq.exceptions.TlsError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a PEM file of certificates"
+        content = Path(path).read_bytes()
+        if b"-----BEGIN CERTIFICATE-----" in content:
+            return CertStore.from_pem_stack(content)
+    except OSError as error:
+        reason = str(error.strerror)
+    except (wreq.exceptions.BuilderError, wreq.exceptions.TlsError, ValueError):
+        pass
     raise ConfigurationError(f"ssl: cannot load {str(path)!r}: {reason}")
 
 
