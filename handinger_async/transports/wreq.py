@@ -28,7 +28,9 @@ DEFAULT_CONNECTION_LIMIT = 100
 KNOWN_LIMITS = {
     "lower_case_names": "The names of header fields are sent in lower case.",
     "registered_methods": "A request has one of the methods GET, HEAD, POST, PUT, DELETE, OPTIONS and PATCH.",
-    "no_ssl_context": "Certificates to trust are a PEM file; an SSLContext is refused.",
+    "no_ssl_context": "Certificates to trust are a PEM file; an SSLContext is refused, and so is a client certificate.",
+    "smaller_heads": "The head of a response has about 128 KiB at most.",
+    "a_chunk_at_a_time": "HTTP chunks that arrive together are read one by one, which takes longer if they are small.",
 }
 _METHODS = {name: getattr(wreq.Method, name) for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
 
@@ -40,10 +42,11 @@ class WreqTransport:
     never block other requests. Cookies are not stored, redirects are not followed and nothing is retried.
 
     The transport can be created outside an event loop and used in several loops, one after the other or in threads.
-    They share its connections, which belong to one thread. It ends with `aclose`.
+    They share its connections, which belong to a thread. It ends after `aclose`, with the last reference to the
+    transport and its responses. A forked process has connections of its own.
 
     The connect timeout covers name resolution, all addresses, a proxy's tunnel and the TLS handshake, but not the wait
-    for one of the ``limit`` connections.
+    for one of the ``limit`` requests. A response can have 1024 header fields, of 128 KiB together.
 
     Args:
         limit: The maximum number of requests in flight in each event loop, not counting event streams and tasks; 0 for

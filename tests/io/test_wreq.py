@@ -43,7 +43,8 @@ def new_session(url: str, **options: Any) -> Session:
 
 
 def test_each_known_limit_has_a_test() -> None:
-    assert set(KNOWN_LIMITS) == {"lower_case_names", "registered_methods", "no_ssl_context"}
+    tested = {"lower_case_names", "registered_methods", "no_ssl_context", "smaller_heads", "a_chunk_at_a_time"}
+    assert set(KNOWN_LIMITS) == tested
 
 
 async def test_names_of_headers_are_sent_in_lower_case(server: WireServer) -> None:
@@ -75,6 +76,33 @@ async def test_unregistered_method_is_refused(server: WireServer) -> None:
 def test_invalid_argument_is_refused(options: Any, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason):
         WreqTransport(**options)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(100, True), (300, False)])
+async def test_head_of_a_response_has_about_128_kib_at_most(size: int, fits: bool) -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(b"{}", headers="".join(f"X-{each}: {'x' * 1000}\r\n" for each in range(size))))
+
+    async with wire_server(reply) as server, new_session(server.url) as session:
+        if fits:
+            assert len((await session.request("GET", "/x")).headers["x-99"]) == 1000
+        else:
+            with pytest.raises(APIConnectionError, match="its head is too large"):
+                await session.request("GET", "/x")
+
+
+async def test_http_chunks_are_read_one_by_one() -> None:
+    sent = [b"%d" % number for number in range(10)]
+
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(chunked(*sent))
+
+    async with wire_server(reply) as server:
+        transport = WreqTransport()
+        opened = await transport.open(URL(server.url), Request("GET", "/"), connect_timeout=None)
+        assert [await opened.read_chunk() for _ in sent] == sent
+        assert await opened.read_chunk() == b""
+        await transport.aclose()
 
 
 # Requests #############################################################################################################
