@@ -243,6 +243,15 @@ async def test_proxy_gets_requests_with_its_password(
     assert [request.target for request in server.requests[1:]] == ["/direct"] * from_environment
 
 
+async def test_environment_is_ignored_unless_it_is_trusted(
+    server: WireServer, refusing_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", refusing_url)  # wreq reads it too, unless told otherwise
+    async with new_session(server.url, trust_env=False) as session:
+        await session.request("GET", "/x")
+    assert [request.target for request in server.requests] == ["/x"]
+
+
 # Its life #############################################################################################################
 
 
