@@ -12,11 +12,13 @@ from typing import Any, Protocol
 __all__ = [
     "BARE",
     "BARE_JSON",
+    "BARE_WREQ",
     "CLIENTS",
     "OFFICIAL",
     "OFFICIAL_AIOHTTP",
     "OURS",
     "OURS_JSON",
+    "OURS_WREQ",
     "Client",
     "available",
     "make",
@@ -26,6 +28,7 @@ KEY = "sk_bench"
 OFFICIAL, OFFICIAL_AIOHTTP = "handinger 0.3.0, httpx", "handinger 0.3.0, aiohttp"
 BARE_JSON, BARE = "bare aiohttp, json", "bare aiohttp, orjson"
 OURS_JSON, OURS = "handinger_async, json", "handinger_async, orjson"
+BARE_WREQ, OURS_WREQ = "bare wreq, orjson", "handinger_async over wreq, orjson"
 
 
 class Client(Protocol):
@@ -110,6 +113,43 @@ class Bare(Client):
         await self._session.close()
 
 
+class BareWreq(Client):
+    """Hand-written wreq code without types, retries or timeouts."""
+
+    def __init__(self, base_url: str) -> None:
+        import orjson
+        import wreq
+
+        self._client = wreq.Client(headers={"Authorization": f"Bearer {KEY}"})
+        self._base = f"{base_url}/api/workers/"
+        self._loads = orjson.loads
+
+    async def _get(self, path: str) -> Any:
+        async with self._client.get(self._base + path) as response:
+            response.raise_for_status()
+            return self._loads(await response.bytes())
+
+    async def worker(self, worker_id: str) -> Any:
+        return await self._get(worker_id)
+
+    async def schedules(self) -> Any:
+        return await self._get("many/schedules")
+
+    async def events(self, worker_id: str) -> int:
+        count = 0
+        buffered = b""
+        async with self._client.get(f"{self._base}{worker_id}/stream") as response, response.stream() as chunks:
+            async for chunk in chunks:
+                *events, buffered = (buffered + bytes(chunk)).split(b"\n\n")
+                for event in events:
+                    self._loads(event.removeprefix(b"data: "))
+                    count += 1
+        return count
+
+    async def aclose(self) -> None:
+        self._client.close()
+
+
 def parser(*, fast_json: bool) -> Any:
     """Return the parser for `handinger_async._json`: orjson, or None for the standard library.
 
@@ -124,10 +164,15 @@ def parser(*, fast_json: bool) -> Any:
 
 
 class Ours(Client):
-    def __init__(self, base_url: str, *, fast_json: bool, batches: bool = False) -> None:
+    def __init__(self, base_url: str, *, fast_json: bool, batches: bool = False, native: bool = False) -> None:
         from handinger_async import Session, _json
 
-        self._session = Session(api_key=KEY, base_url=base_url)
+        transport = None
+        if native:
+            from handinger_async.transports.wreq import WreqTransport
+
+            transport = WreqTransport()
+        self._session = Session(api_key=KEY, base_url=base_url, transport=transport)
         self._json = _json
         self._parser = parser(fast_json=fast_json)
         self._batches = batches
@@ -179,6 +224,8 @@ CLIENTS: dict[str, Callable[[str], Client]] = {
     BARE: _bare_with_orjson,
     OURS_JSON: lambda base_url: Ours(base_url, fast_json=False),
     OURS: lambda base_url: Ours(base_url, fast_json=True),
+    BARE_WREQ: BareWreq,
+    OURS_WREQ: lambda base_url: Ours(base_url, fast_json=True, native=True),
 }
 
 
@@ -200,6 +247,8 @@ def available() -> list[str]:
         OFFICIAL_AIOHTTP: ["handinger", "httpx_aiohttp"],
         BARE: ["orjson"],
         OURS: ["orjson"],
+        BARE_WREQ: ["orjson", "wreq"],
+        OURS_WREQ: ["orjson", "wreq"],
     }
     missing = {
         name: [module for module in modules if importlib.util.find_spec(module) is None]

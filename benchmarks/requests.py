@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS, Client, available, make
+from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS, OURS_WREQ, Client, available, make
 from ._measure import Goal, interleave_clients, number, print_goals, run_loop, table
 from ._server import served
 
@@ -142,6 +142,11 @@ def run(rounds: int) -> dict[str, object]:
                 )
             elif bare:
                 goals.append((f"{label}: ours over bare", ours[label] / bare, "<=", longer))
+        if OURS_WREQ in names and BARE in names:
+            over = {label: row[OURS_WREQ] / row[BARE] for label, row in medians.items()}
+            one = "retrieve, 3 kB"
+            goals.append((f"{one}: ours over wreq over bare", over[one], "<=", 1.1))
+            goals.append((f"{IN_FLIGHT}: our requests per second over wreq over bare", 1 / over[IN_FLIGHT], ">=", 1.6))
         print_goals(goals)
     return {"seconds": medians}
 

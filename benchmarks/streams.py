@@ -9,7 +9,7 @@ import time
 from functools import partial
 
 from . import _documents as documents
-from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS_JSON, Client, Ours, available, make
+from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS, OURS_JSON, Client, Ours, available, make
 from ._measure import Goal, interleave_clients, number, print_goals, run_loop, table
 from ._server import served
 
@@ -41,7 +41,7 @@ async def measure(names: list[str], base_url: str, rounds: int) -> dict[str, dic
 
 def run(rounds: int) -> dict[str, object]:
     """Measure, print and return the medians in seconds per event."""
-    names = [name for name in available() if not name.startswith(OURS_JSON.partition(",")[0])]
+    names = [name for name in available() if name not in (OURS, OURS_JSON)]
     with served() as base_url:
         medians = run_loop(measure(names, base_url, rounds))
     names = [*names, ASYNC_FOR, BATCHES]

@@ -18,7 +18,7 @@ from yarl import URL
 from ..errors import ConfigurationError
 from ..http import Headers
 
-__all__ = ["Proxy", "check_environment", "parse_proxy", "proxy_from_environment"]
+__all__ = ["Proxies", "Proxy", "check_environment", "parse_proxy", "proxy_from_environment"]
 
 #: Servers of all schemes.
 _SERVERS = (URL("http://server.invalid"), URL("https://server.invalid"))
@@ -34,6 +34,36 @@ class Proxy(NamedTuple):
 
     url: URL
     headers: Headers
+
+
+class Proxies:
+    """Finds the proxy of a request, and remembers it for each server.
+
+    Args:
+        proxy: The proxy of all requests; None for none.
+        trust_env: Read the proxies from the environment instead.
+    """
+
+    def __init__(self, proxy: Proxy | None, *, trust_env: bool) -> None:
+        self._proxy = proxy
+        self._trust_env = trust_env
+        #: By scheme and authority.
+        self._found: dict[tuple[str, str], Proxy | None] = {}
+
+    def find(self, url: URL) -> Proxy | None:
+        """Return the proxy for ``url``, or None.
+
+        Raises:
+            ConfigurationError: The proxy's URL in the environment is invalid.
+        """
+        if not self._trust_env:
+            return self._proxy
+        origin = url.scheme, url.raw_authority  # url.origin() would stay in the cache of the URL
+        try:
+            return self._found[origin]
+        except KeyError:
+            proxy = self._found[origin] = proxy_from_environment(url)
+            return proxy
 
 
 def parse_proxy(proxy: object) -> tuple[Proxy | None, str]:

@@ -13,13 +13,13 @@ from yarl import URL
 
 from ..errors import APIConnectionError, ConfigurationError, quoted
 from ..http import Headers, Request
-from ..operations import OPERATIONS
 from . import StreamedResponse
 from ._aiohttp_errors import FAILURES, adapt_error, send_once
 from ._aiohttp_responses import adapt_response
 from ._aiohttp_sessions import DEFAULT_HEADERS, LoopState
 from ._aiohttp_uploads import UploadPayload, to_data
-from ._proxies import Proxy, check_environment, parse_proxy, proxy_from_environment
+from ._lasting import may_last
+from ._proxies import Proxies, check_environment, parse_proxy
 
 __all__ = ["AiohttpTransport"]
 
@@ -27,8 +27,6 @@ DEFAULT_CONNECTION_LIMIT = 100
 #: Bytes of a header field, and the number of fields. Together they are no more than a body may have by default.
 MAX_FIELD_SIZE = 2**16
 MAX_FIELDS = 2**10
-#: Methods and paths of the operations whose response comes when a run is over.
-_BLOCKING = [(cls.route.method, cls.route.path) for cls in OPERATIONS if cls.route.blocking]
 
 
 class AiohttpTransport:
@@ -81,15 +79,14 @@ class AiohttpTransport:
         self._user_session = session
         self._limit = DEFAULT_CONNECTION_LIMIT if limit is None else limit
         self._ssl = ssl
-        self._trust_env = trust_env and proxy is None and session is None
-        self._proxy, problem = (None, "") if proxy is None else parse_proxy(proxy)
+        trust_env = trust_env and proxy is None and session is None
+        parsed, problem = (None, "") if proxy is None else parse_proxy(proxy)
         del proxy  # tracebacks may show local variables
         if problem:
             raise ConfigurationError(f"proxy {problem}")
-        if self._trust_env:
+        if trust_env:
             check_environment()
-        #: By scheme and authority.
-        self._proxies: dict[tuple[str, str], Proxy | None] = {}
+        self._proxies = Proxies(parsed, trust_env=trust_env)
         self._closed = False
         #: For `_states` and `_closed`, since threads with an event loop each can share the transport.
         self._lock = Lock()
@@ -111,11 +108,11 @@ class AiohttpTransport:
             elif state.opening > 1:
                 # Prepare all concurrent requests before sending the first: a sixth faster than one by one.
                 await asyncio.sleep(0)
-            session = state.streams if _may_last(request) else state.plain
+            session = state.streams if may_last(request) else state.plain
             if self._closed or session is None or session.closed:
                 closed = "transport" if self._closed else "aiohttp session"
                 raise APIConnectionError(f"the {closed} is closed", request_sent=False)
-            proxy = self._proxy_for(url)
+            proxy = self._proxies.find(url)
             headers = request.headers
             if proxy is not None and url.scheme == "http":  # for https, proxy_headers go to the CONNECT request
                 headers |= proxy.headers
@@ -189,23 +186,6 @@ class AiohttpTransport:
                     raise ConfigurationError("the aiohttp session belongs to another event loop")
                 self._states[state.loop] = state
         return state
-
-    def _proxy_for(self, url: URL) -> Proxy | None:
-        if not self._trust_env:
-            return self._proxy
-        origin = url.scheme, url.raw_authority  # url.origin() would stay in the cache of the URL
-        try:
-            return self._proxies[origin]
-        except KeyError:
-            proxy = self._proxies[origin] = proxy_from_environment(url)
-            return proxy
-
-
-def _may_last(request: Request) -> bool:
-    """Return True if the response may take hours: an event stream, or that of a task, which comes when it is over."""
-    if any(request.method == method and request.path.endswith(path) for method, path in _BLOCKING):
-        return True
-    return request.headers.get("accept") == "text/event-stream"
 
 
 def _absent_defaults(method: str, headers: Headers) -> list[str] | None:

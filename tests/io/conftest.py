@@ -1,9 +1,11 @@
 """Fixtures of the tests of input and output."""
 
 import asyncio
+import importlib.util
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -34,16 +36,30 @@ def refusing_url() -> Iterator[str]:
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-@pytest.fixture(params=[False, True], ids=["new", "reused"])
-def reused(request: pytest.FixtureRequest) -> bool:
-    """Return True if the call is to find a connection that was used before."""
-    return bool(request.param)
+def transports() -> list[Any]:
+    """Return the transports with a network, as parameters of a test."""
+    missing = importlib.util.find_spec("wreq") is None
+    mark = pytest.mark.skipif(missing, reason="wreq is not installed")
+    return [pytest.param("aiohttp", id="aiohttp"), pytest.param("wreq", id="wreq", marks=mark)]
 
 
-@pytest.fixture
-def meet(reused: bool, clock: Clock) -> faults.Meet:
-    """Return `faults.meet` for a new and for a reused connection."""
-    return partial(faults.meet, reused=reused, clock=clock)
+def new_transport(name: str, **options: Any) -> Any:
+    """Return a new transport with a network."""
+    module = importlib.import_module(f"handinger_async.transports.{name}")
+    return getattr(module, f"{name.capitalize()}Transport")(**options)
+
+
+@pytest.fixture(params=transports())
+def make_transport(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Return a function that makes a transport with a network: the test runs over each."""
+    return partial(new_transport, request.param)
+
+
+@pytest.fixture(params=[*transports(), pytest.param("aiohttp, reused")])
+def meet(request: pytest.FixtureRequest, clock: Clock) -> faults.Meet:
+    """Return `faults.meet` for each transport, and for a reused connection of aiohttp."""
+    name, _, reused = request.param.partition(", ")
+    return partial(faults.meet, transport=new_transport(name), reused=bool(reused), clock=clock)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handinger_async import APIError, HandingerError, RetryPolicy, Session
+from handinger_async.transports import Transport
 
 from .wire import Clock, ObservedTransport, WireRequest, WireServer, forever, reset, wire_server
 
@@ -136,9 +137,11 @@ class Outcome:
 Meet = Callable[..., Awaitable[Outcome]]
 
 
-async def meet(fault: Fault, call: Callable[[Session], Any], *, reused: bool, clock: Clock, **options: Any) -> Outcome:
+async def meet(
+    fault: Fault, call: Callable[[Session], Any], *, transport: Transport, reused: bool, clock: Clock, **options: Any
+) -> Outcome:
     """Make a call to a server with a fault; check that no connection and no task is left over."""
-    transport = ObservedTransport()
+    transport = ObservedTransport(transport)
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         if request.target == "/healthy":

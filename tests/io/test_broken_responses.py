@@ -49,7 +49,6 @@ BROKEN_BODIES = {
     ),
     "a chunk size that is not a number": Fault(head("Transfer-Encoding: chunked"), b"zz\r\n\r\n", after=0),
     "a chunk longer than its size": Fault(head("Transfer-Encoding: chunked"), b"2\r\ndata: {}\r\n0\r\n\r\n", after=0),
-    "chunks that aiohttp does not decode": Fault(head("Transfer-Encoding: chunked\t") + b"2\r\n{}\r\n0\r\n\r\n"),
     "a gzip body that is not gzip": Fault(head("Content-Encoding: gzip", "Content-Length: 10") + EVENT),
     "truncated gzip": Fault(head("Content-Encoding: gzip", "Content-Length: 20") + gzip.compress(EVENT * 100)[:20]),
     "gzip with a wrong checksum": Fault(
@@ -84,7 +83,17 @@ async def test_broken_head_is_a_connection_error(meet: Meet, fault: str, call: A
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("fault", BROKEN_BODIES)
 async def test_broken_body_is_a_connection_error_or_an_interruption(meet: Meet, fault: str, call: Any) -> None:
-    outcome = await meet(BROKEN_BODIES[fault], call)
+    await check_broken_body(meet, BROKEN_BODIES[fault], call)
+
+
+@pytest.mark.parametrize("meet", ["aiohttp", "aiohttp, reused"], indirect=True)
+@pytest.mark.parametrize("call", CALLS)
+async def test_chunks_that_aiohttp_does_not_decode_are_an_error(meet: Meet, call: Any) -> None:
+    await check_broken_body(meet, Fault(head("Transfer-Encoding: chunked\t") + b"2\r\n{}\r\n0\r\n\r\n"), call)
+
+
+async def check_broken_body(meet: Meet, fault: Fault, call: Any) -> None:
+    outcome = await meet(fault, call)
     assert type(outcome.error) is (StreamInterruptedError if call in STREAMS else APIConnectionError)
     opened_again = call is stream and outcome.error.events_seen == 0
     assert outcome.requests == outcome.error.attempts == (2 if opened_again or call in READ else 1)

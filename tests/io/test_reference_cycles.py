@@ -219,10 +219,13 @@ async def truncate(request: WireRequest, writer: asyncio.StreamWriter) -> None:
 @pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize("call", [retrieve, in_a_task, stream, read])
 @pytest.mark.parametrize("reply", [close_at_once, refuse, send_garbage, send_bad_gzip, truncate, None])
-async def test_failure_on_the_wire_is_freed_at_once(call: Call, reply: Any, refusing_url: str, tmp_path: Path) -> None:
+async def test_failure_on_the_wire_is_freed_at_once(
+    call: Call, reply: Any, refusing_url: str, tmp_path: Path, make_transport: Callable[[], Any]
+) -> None:
+    retry = RetryPolicy(max_retries=1, initial_delay=0)
     async with wire_server(reply) as server:
         url = refusing_url if reply is None else server.url
-        async with Session(api_key="key", base_url=url, retry=RetryPolicy(max_retries=1, initial_delay=0)) as session:
+        async with Session(api_key="key", base_url=url, transport=make_transport(), retry=retry) as session:
             failed = await failure_of(call, session, tmp_path)
             await asyncio.sleep(0)
             assert failed is not None

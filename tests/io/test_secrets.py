@@ -112,12 +112,12 @@ CALLS: list[Callable[[Session], Any]] = [
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("failure", [fail_before, fail_within, garbage, refuse, silence, nonsense])
 async def test_no_failure_on_the_wire_shows_the_key(
-    failure: Any, call: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+    failure: Any, call: Any, clock: Clock, caplog: pytest.LogCaptureFixture, make_transport: Callable[[], Any]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     asyncio.get_running_loop().set_debug(True)
     attempts: list[Attempt] = []
-    transport = ObservedTransport()
+    transport = ObservedTransport(make_transport())
 
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         await failure(writer, transport, clock)
@@ -151,20 +151,24 @@ async def test_no_failure_on_the_wire_shows_the_key(
     assert PROMPT not in caplog.text
 
 
-async def test_no_refused_connection_shows_the_key(refusing_url: str) -> None:
-    async with Session(api_key=KEY, base_url=refusing_url, retry=RetryPolicy(max_retries=0)) as session:
+async def test_no_refused_connection_shows_the_key(refusing_url: str, make_transport: Callable[[], Any]) -> None:
+    once = RetryPolicy(max_retries=0)
+    async with Session(api_key=KEY, base_url=refusing_url, transport=make_transport(), retry=once) as session:
         for call in CALLS:
             with pytest.raises(APIError) as caught:
                 await call(session)
             assert KEY not in shown(caught.value)
 
 
-async def test_no_cancellation_shows_the_key(clock: Clock) -> None:
+async def test_no_cancellation_shows_the_key(clock: Clock, make_transport: Callable[[], Any]) -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         clock.advance(40)
         await forever()
 
-    async with wire_server(reply) as server, Session(api_key=KEY, base_url=server.url) as session:
+    async with (
+        wire_server(reply) as server,
+        Session(api_key=KEY, base_url=server.url, transport=make_transport()) as session,
+    ):
         for call in CALLS:
             with pytest.raises(TimeoutError) as caught:
                 async with asyncio.timeout(30):

@@ -16,6 +16,7 @@ from handinger_async import (
 )
 from handinger_async.http import Response
 
+from .conftest import transports
 from .faults import (
     CALLS,
     POSTS,
@@ -144,7 +145,7 @@ async def test_body_over_the_size_limit_is_refused_where_it_is_buffered(meet: Me
         assert outcome.error is None
 
 
-@pytest.mark.parametrize("reused", [False])
+@pytest.mark.parametrize("meet", transports(), indirect=True)
 @pytest.mark.parametrize("members", [1, 8])
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
 async def test_decompression_bomb_costs_little_memory(meet: Meet, members: int, status: str) -> None:
@@ -163,7 +164,7 @@ async def test_decompression_bomb_costs_little_memory(meet: Meet, members: int, 
     assert peak < 24 * 2**20
 
 
-@pytest.mark.parametrize("reused", [False])
+@pytest.mark.parametrize("meet", transports(), indirect=True)
 async def test_compressed_file_comes_in_chunks_of_bounded_size(meet: Meet) -> None:
     async def count(session: Session) -> Any:
         async with session.workers.retrieve_file("f", worker_id="w") as file:

@@ -4,8 +4,8 @@ import asyncio
 import os
 import threading
 import traceback
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from handinger_async.codec import decode_request
 from handinger_async.http import MultipartBody, Part, Request
 from handinger_async.operations import CreateTask
 from handinger_async.testing.virtual_time import run
-from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.uploads import BodyReader
 
 from .service import Service, json_response, ok
@@ -222,17 +221,19 @@ async def test_closing_between_reads_closes_the_body_at_once(blocking: Blocking)
 # aiohttp ##############################################################################################################
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Session]:
-    async with Session(api_key="sk-very-secret", base_url=url, transport=AiohttpTransport(trust_env=False)) as session:
-        yield session
+Opened = Callable[[str], Session]
+
+
+@pytest.fixture
+def opened(make_transport: Callable[..., Any]) -> Callable[[str], Session]:
+    return lambda url: Session(api_key="sk-very-secret", base_url=url, transport=make_transport(trust_env=False))
 
 
 async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
     writer.write(response(ok.read_body() if isinstance(ok, Request) else ok.body))
 
 
-async def test_a_form_goes_out_with_its_length_and_type(path: Path) -> None:
+async def test_a_form_goes_out_with_its_length_and_type(path: Path, opened: Opened) -> None:
     async with wire_server(reply) as server, opened(server.url) as session:
         for _ in range(2):
             await session.send(CreateTask("x", files=[path]))
@@ -246,7 +247,7 @@ async def test_a_form_goes_out_with_its_length_and_type(path: Path) -> None:
     assert second.header("content-type") != [content_type]
 
 
-async def test_a_failing_file_closes_the_connection_and_shows_no_key(path: Path) -> None:
+async def test_a_failing_file_closes_the_connection_and_shows_no_key(path: Path, opened: Opened) -> None:
     async with wire_server(reply) as server, opened(server.url) as session:
         await session.send(CreateTask("x", files=[path]))
         part = Part("files", Failing(), "a")
@@ -271,7 +272,7 @@ class Failing:
         raise OSError("the disk is gone")
 
 
-async def test_closing_the_session_ends_an_upload(blocking: Blocking) -> None:
+async def test_closing_the_session_ends_an_upload(blocking: Blocking, opened: Opened) -> None:
     async with wire_server(forever) as server, opened(server.url) as session:
         request = Request("POST", "/api/tasks", body=MultipartBody([Part("files", blocking, "a")]))
         url, request = session._settings.prepare(request)

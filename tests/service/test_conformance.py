@@ -16,6 +16,7 @@ from handinger_async.testing.recording import RecordingTransport
 from handinger_async.testing.virtual_time import run
 from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import MemoryTransport
+from tests.io.conftest import new_transport, transports
 
 from .broken_h11 import BROKEN_H11
 from .broken_h11.closing import ConnectsAgain
@@ -26,6 +27,7 @@ from .wrapped_transports import InMemory, OverNetwork, WithGivenSession
 IN_MEMORY = {"memory": MemoryTransport, "wrapped memory": InMemory}
 OVER_NETWORK = {
     "aiohttp": lambda handler: AiohttpTransport(),
+    "wreq": lambda handler: new_transport("wreq"),
     "aiohttp with a given session": lambda handler: WithGivenSession(),
     "wrapped aiohttp": OverNetwork,
     "h11": H11Transport,
@@ -48,7 +50,7 @@ def test_transports_in_memory_pass_in_virtual_time(make, clause):
 
 
 @pytest.mark.parametrize("clause", CLAUSES)
-@pytest.mark.parametrize("name", OVER_NETWORK)
+@pytest.mark.parametrize("name", [*transports(), *(name for name in OVER_NETWORK if name not in ("aiohttp", "wreq"))])
 def test_transports_over_a_network_pass_in_real_time(name, clause):
     asyncio.run(check_transport(OVER_NETWORK[name], clauses=[clause], skip=LIMITS.get(name, [])))
 
