@@ -206,7 +206,7 @@ def test_any_other_body_is_no_email_address(body: str | bytes, content_type: str
 
 
 def test_error_about_an_address_quotes_the_body() -> None:
-    with pytest.raises(APIResponseValidationError, match=r"^the body is not JSON \(.*\): 'a@b\.example' \("):
+    with pytest.raises(APIResponseValidationError, match=r"^the body is not JSON \(.*line 1 column 1.*\): 'a@b\.example' \("):
         decode_response(RetrieveWorkerEmail("w"), make_response("a@b.example", content_type="text/html"))
 
 
