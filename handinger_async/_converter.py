@@ -278,6 +278,10 @@ def unstructure(operation: Operation[Any]) -> dict[str, Any]:
     return fields
 
 
+#: The attrs classes that are not models.
+_NO_MODELS = (Operation, ServerSentEvent, Request, Response)
+
+
 def to_dict(value: Any) -> dict[str, Any]:
     """Convert a model to its JSON object.
 
@@ -294,10 +298,10 @@ def to_dict(value: Any) -> dict[str, Any]:
         TypeError: ``value`` is not a model.
         ValueError: ``value`` is nested too deeply.
     """
-    if not attrs.has(type(value)) or isinstance(value, Operation | ServerSentEvent | Request | Response):
+    if not attrs.has(type(value)) or isinstance(value, _NO_MODELS):
         raise TypeError(f"to_dict takes a model, not {type(value).__name__}")
     try:
-        document: dict[str, Any] = _converter.unstructure(value)
+        document: dict[str, Any] = _unstructure_hook(type(value))(value)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return document

@@ -79,11 +79,13 @@ def dumps(value: Any) -> bytes:
 def _is_finite(value: Any) -> bool:
     """Return True if ``value`` consists of JSON types, without NaN and infinities.
 
-    Searching the values takes a tenth of the time of encoding them a second time, with an encoder that refuses NaN.
+    Searching the values takes a quarter of the time of encoding them again, with an encoder that refuses NaN.
     """
     values = [value]
     for item in values:  # it grows meanwhile
-        cls = item.__class__
+        cls = type(item)
+        if cls is str:
+            continue
         if cls is dict:
             values += item.values()
         elif cls is list:
@@ -91,7 +93,7 @@ def _is_finite(value: Any) -> bool:
         elif cls is float:
             if item - item != 0:
                 return False
-        elif cls not in _ATOMS:
+        elif cls not in _OTHERS:
             return False
     return True
 
@@ -123,7 +125,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_ATOMS = frozenset({str, int, bool, type(None)})
+_OTHERS = frozenset({int, bool, type(None)})
 _PASSTHROUGH = 0 if orjson is None else orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _DECODER = json.JSONDecoder(parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default)
