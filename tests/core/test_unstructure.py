@@ -134,7 +134,7 @@ def test_odd_values_in_any_field_match_the_converter(data: st.DataObject, odd: o
     schedules = ScheduleListResponse(schedules=[SCHEDULE], worker_id="w1")
     value = data.draw(st.sampled_from([WORKER, FILE, SCHEDULE, Usage(), schedules]))
     name = data.draw(st.sampled_from([field.name for field in attrs.fields(type(value))]))
-    check_alike(attrs.evolve(value, **{name: odd}))  # type: ignore[arg-type]
+    check_alike(attrs.evolve(value, **{name: odd}))
 
 
 @pytest.mark.parametrize("items", [(FILE,), deque([FILE]), [OwnFile(media_type="m", url="u")], range(2), [{}], None, 5])
