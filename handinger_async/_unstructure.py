@@ -1,7 +1,7 @@
 """Generated unstructure hooks for response models: the counterpart of `handinger_async._structure`.
 
 For each model, `make_unstructure_hook` generates one function, which also converts the models within it. Without it,
-`to_dict` takes more than twice as long::
+`to_dict` takes three to four times as long for a worker::
 
     def unstructure(o0):
         x1 = []
