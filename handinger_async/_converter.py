@@ -219,6 +219,11 @@ def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
 _converter = _make_converter(detailed_validation=False)
 _structure_hook: Callable[[Any], Hook] = cache(_converter.get_structure_hook)
 _unstructure_hook: Callable[[Any], Callable[[Any], Any]] = cache(_converter.get_unstructure_hook)
+_exact_hook: Callable[[Any], Callable[[Any], Any] | None] = cache(
+    lambda cls: (
+        make_unstructure_hook(cls, _converter, wire_name, TAGGED, exact=True) if is_response_model(cls) else None
+    )
+)
 
 
 @cache
@@ -309,4 +314,11 @@ def to_dict(value: Any) -> dict[str, Any]:
 
 def to_json(value: Any) -> str:
     """Convert a model to its JSON text; see `to_dict`."""
+    if hook := _exact_hook(type(value)):
+        try:
+            document = hook(value)
+        except Exception:  # noqa: S110 - `to_dict` converts the value or raises, and `dumps` refuses NaN
+            pass
+        else:
+            return dumps(document, finite=True).decode()
     return dumps(to_dict(value)).decode()

@@ -47,11 +47,12 @@ def loads(data: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: Any, *, finite: bool = False) -> bytes:
     """Encode ``value`` as compact JSON in UTF-8, without escapes for non-ASCII characters.
 
     Args:
         value: JSON types; also dates (encoded in ISO 8601), enum members (their value) and UUIDs.
+        finite: ``value`` is known to be without NaN and infinities.
 
     Returns:
         The document.
@@ -66,7 +67,7 @@ def dumps(value: Any) -> bytes:
         except TypeError:
             pass  # json accepts integers beyond 64 bits, lone surrogates, and keys that are not strings
         else:
-            if b"null" not in data or _is_finite(value):  # orjson encodes NaN as null without an error
+            if finite or b"null" not in data or _is_finite(value):  # orjson encodes NaN as null without an error
                 return data
     try:
         return _ENCODER.encode(value).encode()

@@ -1,5 +1,6 @@
 """Generated unstructure hooks against the converter without them: the same results, and the same errors."""
 
+import json
 import math
 from collections import OrderedDict, deque
 from datetime import UTC, date, datetime
@@ -8,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import _converter, _json, models
@@ -27,6 +28,7 @@ from handinger_async.models import (
 from handinger_async.operations import CreateWorker, ListSchedules, RetrieveTask
 from handinger_async.testing.strategies import json_values, results, workers
 
+TYPES = _converter.TAGGED[models.WorkerSchedule]
 RESPONSE_MODELS = [cls for cls in vars(models).values() if isinstance(cls, type) and is_response_model(cls)]
 FILE = File(media_type="text/plain", url="u")
 WORKER = Worker(
@@ -55,8 +57,9 @@ def outcome(function: Any, value: object) -> tuple[str, str]:
 
 
 def check_alike(value: object) -> None:
-    wanted = outcome(_converter._detailed_converter().unstructure, value)
-    assert outcome(_converter._converter.unstructure, value) == wanted
+    convert = _converter._detailed_converter().unstructure
+    assert outcome(_converter._converter.unstructure, value) == outcome(convert, value)
+    assert outcome(to_json, value) == outcome(lambda value: _json.dumps(convert(value)).decode(), value)
 
 
 class Text(str):
@@ -144,9 +147,26 @@ def test_other_containers_and_items_match_the_converter(items: Any) -> None:
     check_alike(ScheduleListResponse(schedules=items, worker_id="w1"))
 
 
+@settings(max_examples=30)
+@given(workers() | results(RetrieveTask("t1")) | results(ListSchedules("w1")))
+def test_exact_hooks_convert_whatever_was_decoded(value: Any) -> None:
+    document = to_dict(value)
+    assume(all(schedule["type"] in TYPES for schedule in document.get("schedules", ())))
+    decoded = _converter.structure(document, type(value))
+    hook = _converter._exact_hook(type(value))
+    assert hook is not None
+    assert repr(hook(decoded)) == repr(document)
+
+
+def test_iterator_in_a_field_is_read_once() -> None:
+    worker = attrs.evolve(WORKER, messages=iter([FILE]))
+    assert json.loads(to_json(worker))["messages"] == [to_dict(FILE)]
+
+
 def test_extra_is_not_created_by_to_dict() -> None:
     usage = _converter.structure({}, Usage)
     assert to_dict(usage) == {}
+    assert to_json(usage) == "{}"
     assert usage._extra is None
     assert usage.extra == {}
 
@@ -179,7 +199,7 @@ def test_subclass_has_the_names_and_the_type_of_its_model() -> None:
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("place", ["error", "metadata", "messages", "extra", "usage"])
+@pytest.mark.parametrize("place", ["error", "metadata", "messages", "extra", "usage", "id", "created_at", "files"])
 @pytest.mark.parametrize("fast", [True, False])
 def test_to_json_refuses_nan_and_infinities_beside_null(
     number: float, place: str, fast: bool, monkeypatch: pytest.MonkeyPatch
@@ -192,15 +212,22 @@ def test_to_json_refuses_nan_and_infinities_beside_null(
         "messages": [(1, number)],
         "extra": {"new": number},
         "usage": Usage(cost_usd=number),
+        "id": number,
+        "created_at": number,
+        "files": [attrs.evolve(FILE, size=number)],
     }
     with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
         to_json(attrs.evolve(WORKER, **{place: odd[place]}))
 
 
-def test_value_with_null_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exact_values_are_encoded_once_and_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("orjson")
     monkeypatch.setattr(_json, "_ENCODER", None)
-    assert _json.loads(to_json(attrs.evolve(WORKER, messages=[None, 1.5, "null"])).encode())["messages"][0] is None
+    odd = attrs.evolve(WORKER, messages=[None, 1.5, FILE])
+    assert json.loads(to_json(odd))["messages"] == [None, 1.5, to_dict(FILE)]
+    monkeypatch.setattr(_json, "_is_finite", None)
+    exact = attrs.evolve(WORKER, messages=[None, 1.5, "null"], usage=Usage(cost_usd=0.5))
+    assert json.loads(to_json(exact)) == to_dict(exact)
 
 
 @given(json_values())
