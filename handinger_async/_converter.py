@@ -32,7 +32,7 @@ from ._hooks import (
 from ._json import dumps
 from ._structure import Hook, make_structure_hook
 from ._unstructure import make_copy_hook, make_unstructure_hook
-from .errors import APIResponseValidationError, shorten
+from .errors import APIResponseValidationError, ConfigurationError, shorten
 from .http import Request, Response
 from .operations import Operation
 from .sse import ServerSentEvent
@@ -278,8 +278,16 @@ def _locate(error: BaseException) -> tuple[str, str]:
 
 
 def unstructure(operation: Operation[Any]) -> dict[str, Any]:
-    """Return the fields of an operation outside its path, as JSON; fields that equal their default are left out."""
-    fields: dict[str, Any] = _unstructure_hook(type(operation))(operation)
+    """Return the fields of an operation outside its path, as JSON; fields that equal their default are left out.
+
+    Raises:
+        ConfigurationError: A field is nested too deeply.
+    """
+    try:
+        fields: dict[str, Any] = _unstructure_hook(type(operation))(operation)
+    except RecursionError:
+        name = type(operation).__name__
+        raise ConfigurationError(f"{name} cannot be encoded as JSON: nested too deeply") from None
     return fields
 
 
