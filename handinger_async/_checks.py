@@ -8,12 +8,14 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from .errors import ConfigurationError
+from ._json import dumps
+from .errors import ConfigurationError, shorten
 
 __all__ = [
     "DEFAULT_BASE_URL",
     "check_base_url",
     "check_relative_url",
+    "encode_json",
     "has_surrogate",
     "is_number",
     "is_relative_url",
@@ -25,6 +27,18 @@ __all__ = [
 DEFAULT_BASE_URL = "https://handinger.com"
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def encode_json(value: object, name: str) -> bytes:
+    """Encode an argument as JSON. ``name`` names it in messages.
+
+    Raises:
+        ConfigurationError: It has no form in JSON, or is nested too deeply.
+    """
+    try:
+        return dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name} cannot be encoded as JSON: {shorten(str(error))}") from None
 
 
 def has_surrogate(text: str) -> bool:

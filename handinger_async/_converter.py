@@ -18,6 +18,7 @@ from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from . import models
+from ._codegen import is_response_model, is_string_literal
 from ._hooks import (
     MismatchError,
     refuse,
@@ -29,8 +30,9 @@ from ._hooks import (
     structure_string,
 )
 from ._json import dumps
-from ._structure import Hook, is_response_model, is_string_literal, make_structure_hook
-from .errors import APIResponseValidationError, shorten
+from ._structure import Hook, make_structure_hook
+from ._unstructure import make_copy_hook, make_unstructure_hook
+from .errors import APIResponseValidationError, ConfigurationError, shorten
 from .http import Request, Response
 from .operations import Operation
 from .sse import ServerSentEvent
@@ -47,8 +49,8 @@ def _camel(name: str) -> str:
     return head + "".join(map(str.capitalize, tail))
 
 
-#: The classes with snake_case names on the wire. All others have camelCase names.
-SNAKE_CASE = frozenset({models.Worker})
+#: The classes with snake_case names on the wire, as their subclasses. All others have camelCase names.
+SNAKE_CASE = (models.Worker,)
 
 #: The unions discriminated by ``type``, each with its classes by ``type``.
 TAGGED: dict[Any, dict[str, type[Any]]] = {
@@ -65,7 +67,7 @@ def wire_name(cls: type[Any], name: str) -> str:
     """Return the JSON key of the field ``name`` of ``cls``."""
     if name == "extra":
         return _EXTRA
-    return name if cls in SNAKE_CASE else _camel(name)
+    return name if issubclass(cls, SNAKE_CASE) else _camel(name)
 
 
 # The converter ########################################################################################################
@@ -134,7 +136,7 @@ def _renames(cls: type[Any], **overrides: Any) -> dict[str, Any]:
 
 def _tag(cls: type[Any]) -> str | None:
     """Return the ``type`` of ``cls`` in a discriminated union; None if it is in none."""
-    return cls.type if any(cls in members.values() for members in TAGGED.values()) else None
+    return cls.type if any(issubclass(cls, tuple(members.values())) for members in TAGGED.values()) else None
 
 
 def _structure_class_factory(cls: type[Any], converter: cattrs.Converter) -> Hook:
@@ -184,12 +186,19 @@ def _unstructure_class_factory(cls: type[Any], converter: cattrs.Converter) -> C
     return unstructure
 
 
+def _unstructure_response_model_factory(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
+    return make_unstructure_hook(cls, converter, wire_name, TAGGED)
+
+
 def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=detailed_validation)
     converter.register_structure_hook_factory(attrs.has, _structure_class_factory)
     if not detailed_validation:
         converter.register_structure_hook_factory(is_response_model, _structure_response_model_factory)
     converter.register_unstructure_hook_factory(attrs.has, _unstructure_class_factory)
+    if not detailed_validation:
+        converter.register_unstructure_hook_factory(is_response_model, _unstructure_response_model_factory)
+        converter.register_unstructure_hook_func(lambda tp: tp in (dict, list), make_copy_hook(converter))
     converter.register_structure_hook_factory(_is(list), _structure_list_factory)
     converter.register_structure_hook_func(_is(dict), structure_dict)
     converter.register_structure_hook_func(is_string_literal, structure_string)
@@ -210,6 +219,11 @@ def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
 _converter = _make_converter(detailed_validation=False)
 _structure_hook: Callable[[Any], Hook] = cache(_converter.get_structure_hook)
 _unstructure_hook: Callable[[Any], Callable[[Any], Any]] = cache(_converter.get_unstructure_hook)
+_exact_hook: Callable[[Any], Callable[[Any], Any] | None] = cache(
+    lambda cls: (
+        make_unstructure_hook(cls, _converter, wire_name, TAGGED, exact=True) if is_response_model(cls) else None
+    )
+)
 
 
 @cache
@@ -264,9 +278,21 @@ def _locate(error: BaseException) -> tuple[str, str]:
 
 
 def unstructure(operation: Operation[Any]) -> dict[str, Any]:
-    """Return the fields of an operation outside its path, as JSON; fields that equal their default are left out."""
-    fields: dict[str, Any] = _unstructure_hook(type(operation))(operation)
+    """Return the fields of an operation outside its path, as JSON; fields that equal their default are left out.
+
+    Raises:
+        ConfigurationError: A field is nested too deeply.
+    """
+    try:
+        fields: dict[str, Any] = _unstructure_hook(type(operation))(operation)
+    except RecursionError:
+        name = type(operation).__name__
+        raise ConfigurationError(f"{name} cannot be encoded as JSON: nested too deeply") from None
     return fields
+
+
+#: The attrs classes that are not models.
+_NO_MODELS = (Operation, ServerSentEvent, Request, Response)
 
 
 def to_dict(value: Any) -> dict[str, Any]:
@@ -285,10 +311,10 @@ def to_dict(value: Any) -> dict[str, Any]:
         TypeError: ``value`` is not a model.
         ValueError: ``value`` is nested too deeply.
     """
-    if not attrs.has(type(value)) or isinstance(value, Operation | ServerSentEvent | Request | Response):
+    if not attrs.has(type(value)) or isinstance(value, _NO_MODELS):
         raise TypeError(f"to_dict takes a model, not {type(value).__name__}")
     try:
-        document: dict[str, Any] = _converter.unstructure(value)
+        document: dict[str, Any] = _unstructure_hook(type(value))(value)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return document
@@ -296,4 +322,11 @@ def to_dict(value: Any) -> dict[str, Any]:
 
 def to_json(value: Any) -> str:
     """Convert a model to its JSON text; see `to_dict`."""
+    if hook := _exact_hook(type(value)):
+        try:
+            document = hook(value)
+        except Exception:  # noqa: S110 - `to_dict` converts the value or raises, and `dumps` refuses NaN
+            pass
+        else:
+            return dumps(document, finite=True).decode()
     return dumps(to_dict(value)).decode()

@@ -47,11 +47,12 @@ def loads(data: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: Any, *, finite: bool = False) -> bytes:
     """Encode ``value`` as compact JSON in UTF-8, without escapes for non-ASCII characters.
 
     Args:
         value: JSON types; also dates (encoded in ISO 8601), enum members (their value) and UUIDs.
+        finite: ``value`` is known to be without NaN and infinities.
 
     Returns:
         The document.
@@ -66,7 +67,7 @@ def dumps(value: Any) -> bytes:
         except TypeError:
             pass  # json accepts integers beyond 64 bits, lone surrogates, and keys that are not strings
         else:
-            if b"null" not in data:  # orjson encodes NaN as null without an error
+            if finite or b"null" not in data or _is_finite(value):  # orjson encodes NaN as null without an error
                 return data
     try:
         return _ENCODER.encode(value).encode()
@@ -74,6 +75,28 @@ def dumps(value: Any) -> bytes:
         return _ASCII_ENCODER.encode(value).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _is_finite(value: Any) -> bool:
+    """Return True if ``value`` consists of JSON types, without NaN and infinities.
+
+    Searching the values takes a quarter of the time of encoding them again, with an encoder that refuses NaN.
+    """
+    values = [value]
+    for item in values:  # it grows meanwhile
+        cls = type(item)
+        if cls is str:
+            continue
+        if cls is dict:
+            values += item.values()
+        elif cls is list:
+            values += item
+        elif cls is float:
+            if item - item != 0:
+                return False
+        elif cls not in _OTHERS:
+            return False
+    return True
 
 
 def _default(value: object) -> Any:
@@ -103,6 +126,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+_OTHERS = frozenset({int, bool, type(None)})
 _PASSTHROUGH = 0 if orjson is None else orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _DECODER = json.JSONDecoder(parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default)

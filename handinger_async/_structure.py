@@ -22,8 +22,7 @@ takes three times as long::
         if "costs" in v0:
             n0 += 1
             ...
-        if len(v0) != n0:
-            o0.extra = unknown(v0, known_9)
+        o0.extra = None if len(v0) == n0 else unknown(v0, known_9)
         o0.__class__ = class_10
         return o0
 
@@ -43,27 +42,17 @@ from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from functools import reduce
 from operator import or_
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 import attrs
 import cattrs
 
-__all__ = ["Hook", "is_response_model", "is_string_literal", "make_structure_hook"]
+from ._codegen import Writer, indent, is_response_model, is_string_literal
+
+__all__ = ["Hook", "make_structure_hook"]
 
 Hook = Callable[[Any, Any], Any]
-
-
-def is_string_literal(tp: Any) -> bool:
-    """Return True for ``Literal["a", "b"]``, alone or in a union with ``str``."""
-    if get_origin(tp) in (Union, UnionType):
-        return all(arg is str or is_string_literal(arg) for arg in get_args(tp))
-    return get_origin(tp) is Literal and all(isinstance(arg, str) for arg in get_args(tp))
-
-
-def is_response_model(tp: Any) -> bool:
-    """Return True for response models: attrs classes with a field ``extra``."""
-    return attrs.has(tp) and "extra" in attrs.fields_dict(tp)
 
 
 def draft(cls: type[Any]) -> type[Any]:
@@ -93,66 +82,47 @@ def make_structure_hook(
     Returns:
         The hook. It takes a JSON object; its second argument, the type, is ignored.
     """
-    writer = _Writer(converter, key, tagged)
-    source = ["def structure(v0, _):", *_indent([*writer.make(cls, 0), "return o0"])]
-    exec("\n".join(source), writer.scope)  # noqa: S102 - as attrs and cattrs do
-    hook: Hook = writer.scope["structure"]
-    return hook
+    writer = _StructureWriter(converter, key, tagged)
+    writer.scope |= {"parse": datetime.fromisoformat, "unknown": _unknown}
+    return writer.compile("structure(v0, _)", [*writer.make(cls, 0), "return o0"])
 
 
-class _Writer:
-    """Generates the lines that build objects. ``scope`` contains their global names.
+class _StructureWriter(Writer):
+    """Generates the lines that build objects.
 
     Local names end in the depth of their object: ``v1`` is the JSON of ``o1``.
     """
 
-    def __init__(
-        self,
-        converter: cattrs.Converter,
-        key: Callable[[type[Any], str], str],
-        tagged: Mapping[Any, Mapping[str, type[Any]]],
-    ) -> None:
-        self._converter = converter
-        self._key = key
-        self._tagged = tagged
-        self.scope: dict[str, Any] = {"parse": datetime.fromisoformat, "unknown": _unknown}
-
-    def _name(self, stem: str, value: Any) -> str:
-        name = f"{stem}_{len(self.scope)}"
-        self.scope[name] = value
-        return name
-
     def make(self, cls: type[Any], depth: int) -> list[str]:
         """Return the lines that build ``o`` from ``v``."""
         v, o, n = f"v{depth}", f"o{depth}", f"n{depth}"
-        new = self._name("draft", draft(cls))
-        fields = [field for field in attrs.fields(cls) if field.name != "extra"]
-        known = {self._key(cls, field.name) for field in fields}
-        always = sum(field.default is attrs.NOTHING for field in fields)
-        if any(cls in members.values() for members in self._tagged.values()):
+        new = self.name("draft", draft(cls))
+        fields = list(self.fields(cls))
+        known = {key for _, key in fields}
+        always = sum(field.default is attrs.NOTHING for field, _ in fields)
+        if self.tag(cls):
             known.add("type")
             always += 1
         lines = [f"{o} = {new}()", f"{n} = {always}"]
         if not always:  # elsewhere, looking up a required field fails
             lines.insert(0, f"if {v}.__class__ is not dict: raise TypeError")
-        for field in fields:
-            source, target = f"{v}[{self._key(cls, field.name)!r}]", f"{o}.{field.name}"
+        for field, key in fields:
+            source, target = f"{v}[{key!r}]", f"{o}.{field.name}"
             if field.default is attrs.NOTHING:
                 lines += self._store(target, field.type, source, depth)
             else:
                 given = reduce(or_, [arg for arg in get_args(field.type) if arg is not NoneType])
                 lines += [
                     f"{target} = None",
-                    f"if {self._key(cls, field.name)!r} in {v}:",
+                    f"if {key!r} in {v}:",
                     f" {n} += 1",
                     f" if {source} is not None:",
-                    *_indent(_indent(self._store(target, given, source, depth))),
+                    *indent(indent(self._store(target, given, source, depth))),
                 ]
         return [
             *lines,
-            f"if len({v}) != {n}:",
-            f" {o}.extra = unknown({v}, {self._name('known', known)})",
-            f"{o}.__class__ = {self._name('class', cls)}",
+            f"{o}.extra = None if len({v}) == {n} else unknown({v}, {self.name('known', known)})",
+            f"{o}.__class__ = {self.name('class', cls)}",
         ]
 
     def _store(self, target: str, tp: Any, source: str, depth: int) -> list[str]:
@@ -179,7 +149,7 @@ class _Writer:
                 "if x.__class__ is list:",
                 f" {target} = l{depth} = []",
                 f" for v{inner} in x:",
-                *_indent(_indent([*self._item(item, inner), f"l{depth}.append(o{inner})"])),
+                *indent(indent([*self._item(item, inner), f"l{depth}.append(o{inner})"])),
                 "else:",
                 f" {target} = {self._call(tp, 'x')}",
             ]
@@ -190,23 +160,19 @@ class _Writer:
         if is_response_model(tp):
             return self.make(tp, depth)
         lines = [f"o{depth} = {self._call(tp, f'v{depth}')}"]
-        if tp in self._tagged:
+        if tp in self.tagged:
             branches: list[str] = []
-            for tag, cls in self._tagged[tp].items():
-                branches += [f"{'elif' if branches else 'if'} tag == {tag!r}:", *_indent(self.make(cls, depth))]
-            lines = [f"tag = v{depth}['type']", *branches, "else:", *_indent(lines)]
+            for tag, cls in self.tagged[tp].items():
+                branches += [f"{'elif' if branches else 'if'} tag == {tag!r}:", *indent(self.make(cls, depth))]
+            lines = [f"tag = v{depth}['type']", *branches, "else:", *indent(lines)]
         return lines
 
     def _call(self, tp: Any, argument: str) -> str:
         """Return a call of the converter's hook for ``tp``."""
         # Lists and tagged unions nearly always take the generated path, so their hooks are looked up when called.
-        rare = get_origin(tp) is list or tp in self._tagged
-        hook = self._name("hook", self._converter.structure if rare else self._converter.get_structure_hook(tp))
-        return f"{hook}({argument}, {self._name('type', tp)})"
-
-
-def _indent(lines: list[str]) -> list[str]:
-    return [f" {line}" for line in lines]
+        rare = get_origin(tp) is list or tp in self.tagged
+        hook = self.name("hook", self.converter.structure if rare else self.converter.get_structure_hook(tp))
+        return f"{hook}({argument}, {self.name('type', tp)})"
 
 
 def _exact(tp: Any) -> str | None:

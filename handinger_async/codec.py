@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
+from ._checks import encode_json
 from ._converter import structure, to_dict, to_json, unstructure, wire_name
 from ._forms import FILES_FIELD, decode_form, encode_form, is_form
 from ._hooks import describe
@@ -95,6 +96,7 @@ def encode_request(operation: Operation[Any], *, boundary: str | None = None) ->
 
     Raises:
         OSError: A file does not exist any more.
+        ConfigurationError: A field is nested too deeply to encode.
     """
     route, accept = operation.route, operation.accept
     target = _path(operation)
@@ -103,7 +105,7 @@ def encode_request(operation: Operation[Any], *, boundary: str | None = None) ->
         if files := fields.pop(FILES_FIELD, None):
             form = encode_form(fields, files, boundary)
             return Request(route.method, target, _HEADERS[accept] | {"Content-Type": form.content_type}, form)
-        return Request(route.method, target, _JSON_HEADERS[accept], dumps(fields))
+        return Request(route.method, target, _JSON_HEADERS[accept], encode_json(fields, type(operation).__name__))
     if query := to_query(fields) if fields else "":
         target = f"{target}?{query}"
     return Request(route.method, target, _HEADERS[accept])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 from ._draft7 import class_schema
 from ._draft2020 import convert, plain
 from ._json import dumps
-from .errors import APIResponseValidationError, ConfigurationError, shorten
+from .errors import APIResponseValidationError, ConfigurationError, quoted, shorten
 
 if TYPE_CHECKING:
     from typing import Any
@@ -184,4 +184,4 @@ def _check_msgspec() -> None:
 
 
 def _name(output_schema: Any) -> str:
-    return shorten(output_schema.__name__ if isinstance(output_schema, type) else repr(output_schema), 100)
+    return shorten(output_schema.__name__ if isinstance(output_schema, type) else quoted(output_schema), 100)

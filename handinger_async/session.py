@@ -16,9 +16,9 @@ from ._asyncio.calls import DEFAULT_MAX_BODY_SIZE, Call, Settings, send
 from ._asyncio.credentials import KeyFunction, KeySource
 from ._asyncio.exchanges import Exchange
 from ._asyncio.locations import locate
-from ._asyncio.options import Options, Timeouts, add_custom_headers, encode_json, hide_credentials
+from ._asyncio.options import Options, Timeouts, add_custom_headers, hide_credentials
 from ._asyncio.pool import Pool
-from ._checks import check_base_url, check_relative_url
+from ._checks import check_base_url, check_relative_url, encode_json
 from ._query import join_queries, to_query
 from .codec import encode_request
 from .errors import ConfigurationError, quoted

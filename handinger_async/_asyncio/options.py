@@ -11,15 +11,15 @@ from urllib.parse import unquote_plus
 
 import attrs
 
-from .._checks import is_number
+from .._checks import encode_json, is_number
 from .._forms import replace_fields
-from .._json import dumps, loads
+from .._json import loads
 from .._query import check_names, join_queries, to_query
 from ..errors import ConfigurationError, quoted, shorten
 from ..http import Headers, MultipartBody, Request, hide, is_sendable
 from ..retry import RetryPolicy
 
-__all__ = ["Options", "Timeouts", "add_custom_headers", "encode_json", "hide_credentials"]
+__all__ = ["Options", "Timeouts", "add_custom_headers", "hide_credentials"]
 
 _CUSTOM_HEADERS = "HANDINGER_CUSTOM_HEADERS"
 
@@ -224,15 +224,3 @@ def _copy(body: Mapping[str, Any]) -> dict[str, Any]:
         return deepcopy(dict(body))
     except RecursionError:
         raise ConfigurationError("body cannot be encoded as JSON: nested too deeply") from None
-
-
-def encode_json(value: object, name: str) -> bytes:
-    """Encode the argument ``name`` as JSON.
-
-    Raises:
-        ConfigurationError: It has no form in JSON.
-    """
-    try:
-        return dumps(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{name} cannot be encoded as JSON: {shorten(str(error))}") from None

@@ -4,9 +4,8 @@ from typing import Any, NoReturn, TypeAlias
 
 import attrs
 
-from .._checks import has_surrogate
-from .._json import dumps
-from ..errors import ConfigurationError, shorten
+from .._checks import encode_json, has_surrogate
+from ..errors import ConfigurationError
 from ._unset import UNSET
 
 __all__ = [
@@ -70,10 +69,7 @@ def check_optional_object(owner: object, field: Field, value: object) -> None:
         return
     if not isinstance(value, dict):
         _refuse(field, "a dict or None", value)
-    try:
-        dumps(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{field.name} cannot be encoded as JSON: {shorten(str(error))}") from None
+    encode_json(value, field.name)
 
 
 def check_flag(owner: object, field: Field, value: object) -> None:

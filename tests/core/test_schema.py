@@ -250,6 +250,14 @@ def test_other_values_than_json_are_refused(schema: Any, reason: str) -> None:
         make_schema(schema)
 
 
+def test_list_nested_too_deeply_to_show_is_refused() -> None:
+    schema: Any = []
+    for _ in range(100_000):
+        schema = [schema]
+    with pytest.raises(ConfigurationError, match=r"^output_schema cannot be this list: "):
+        make_schema(schema)
+
+
 class Tents(pydantic.RootModel[list[int]]):
     pass
 

@@ -11,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from handinger_async import _converter, models
+from handinger_async._codegen import is_response_model
 from handinger_async._converter import structure
-from handinger_async._structure import is_response_model, make_structure_hook
+from handinger_async._structure import make_structure_hook
 from handinger_async.errors import APIResponseValidationError
 from handinger_async.models import (
     Costs,

@@ -1,5 +1,9 @@
 """Models written as dicts and as JSON."""
 
+from collections.abc import Callable
+from typing import Any
+
+import attrs
 import pytest
 
 from handinger_async.codec import decode_response, to_dict, to_json
@@ -36,8 +40,12 @@ def test_to_json_is_compact_and_does_not_escape_non_ascii() -> None:
     assert to_json(CronWhen("à 9 h")) == '{"cron":"à 9 h","type":"cron"}'
 
 
-def test_to_dict_of_a_too_deeply_nested_value_is_a_value_error() -> None:
-    document = WORKER.replace('{"foo": "bar"}', '{"foo": ' + "[" * 900 + "]" * 900 + "}")
-    worker = decode_response(RetrieveWorker("w"), make_response(document))
-    with pytest.raises(ValueError, match="nested too deeply"):
-        to_dict(worker)
+@pytest.mark.parametrize("convert", [to_dict, to_json])
+def test_converting_a_too_deeply_nested_value_is_a_value_error(convert: Callable[[Worker], object]) -> None:
+    worker = decode_response(RetrieveWorker("w"), make_response(WORKER))
+    inner: list[Any] = []
+    for _ in range(100_000):
+        inner = [inner]
+    for name in ("metadata", "error"):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            convert(attrs.evolve(worker, **{name: {"foo": inner}}))
