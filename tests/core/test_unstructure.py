@@ -163,6 +163,12 @@ def test_iterator_in_a_field_is_read_once() -> None:
     assert json.loads(to_json(worker))["messages"] == [to_dict(FILE)]
 
 
+@pytest.mark.parametrize("convert", [to_dict, to_json])
+def test_string_in_place_of_a_datetime_is_a_type_error(convert: Any) -> None:
+    with pytest.raises(TypeError):
+        convert(attrs.evolve(SCHEDULE, next_run_at="2030-01-02"))
+
+
 def test_extra_is_not_created_by_to_dict() -> None:
     usage = _converter.structure({}, Usage)
     assert to_dict(usage) == {}
