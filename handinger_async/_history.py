@@ -122,8 +122,7 @@ class History:
         if self._in_replay and not has_id:
             return Kind.REPEAT if self._find_without_id(key) else Kind.PLAIN
         is_greeting = not has_id and self._place is None and self._note_leading(event)
-        if self._next_in_tail < self._end and self._hashes[self._next_in_tail] == key and not self._in_replay:
-            self._next_in_tail += 1
+        if not self._in_replay and self._find_in_tail(key, has_id=has_id):
             return Kind.COMPLETE if self._next_in_tail == self._end else Kind.REPEAT
         if has_id:
             return self._classify_with_id(key)
@@ -143,6 +142,19 @@ class History:
             return Kind.LAST
         self._place = place + 1
         return Kind.OLD
+
+    def _find_in_tail(self, key: int, *, has_id: bool) -> bool:
+        """Return True if the event comes next in the tail, and move on to it.
+
+        One with an id may come later there: ids may start again, so several events have the last id, and the server
+        begins after any of them.
+        """
+        end = self._end if has_id else min(self._next_in_tail + 1, self._end)
+        try:
+            self._next_in_tail = self._hashes.index(key, self._next_in_tail, end) + 1
+        except ValueError:
+            return False
+        return True
 
     def _find_without_id(self, key: int) -> bool:
         """Return True if the event comes before the next one with an id in the replay, and move on to it."""

@@ -88,6 +88,12 @@ def test_ids_that_start_again_with_other_content_are_new() -> None:
     assert delivered(*before, after=after) == ["b1", "b2", "b3"]
 
 
+@pytest.mark.parametrize("begin", [0, 1, 2, 3])
+def test_replay_may_begin_at_any_event_with_the_last_id(begin: int) -> None:
+    log = [event("1", content) for content in "abcd"]
+    assert delivered(*log[:3], after=tuple(log[begin:])) == ["d"]
+
+
 def test_repetition_that_turns_out_to_be_none_is_delivered_in_order() -> None:
     before = [event("1", "ping"), event("2", "ping"), event("3", "a")]
     after = (event("1", "ping"), plain("b"), event("2", "ping"), event("3", "c"), event("4", "d"))
