@@ -207,14 +207,12 @@ def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
     return converter
 
 
-_converter = _make_converter(detailed_validation=False)
-_structure_hook: Callable[[Any], Hook] = cache(_converter.get_structure_hook)
-_unstructure_hook: Callable[[Any], Callable[[Any], Any]] = cache(_converter.get_unstructure_hook)
-
-
-@cache
-def _detailed_converter() -> cattrs.Converter:
-    return _make_converter(detailed_validation=True)
+#: The two converters, made when they are needed first.
+_converter = cache(_make_converter)
+_structure_hook: Callable[[Any], Hook] = cache(lambda tp: _converter(detailed_validation=False).get_structure_hook(tp))
+_unstructure_hook: Callable[[Any], Callable[[Any], Any]] = cache(
+    lambda tp: _converter(detailed_validation=False).get_unstructure_hook(tp)
+)
 
 
 def structure(document: Any, tp: Any) -> Any:
@@ -235,7 +233,7 @@ def structure(document: Any, tp: Any) -> Any:
     except Exception:  # noqa: S110 - the second pass finds the reason
         pass
     try:
-        return _detailed_converter().structure(document, tp)
+        return _converter(detailed_validation=True).structure(document, tp)
     except Exception as error:
         path, reason = _locate(error)
     raise APIResponseValidationError(f"{path} {reason}", path=path)
@@ -288,7 +286,7 @@ def to_dict(value: Any) -> dict[str, Any]:
     if not attrs.has(type(value)) or isinstance(value, Operation | ServerSentEvent | Request | Response):
         raise TypeError(f"to_dict takes a model, not {type(value).__name__}")
     try:
-        document: dict[str, Any] = _converter.unstructure(value)
+        document: dict[str, Any] = _converter(detailed_validation=False).unstructure(value)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return document
