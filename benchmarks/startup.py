@@ -17,6 +17,7 @@ from ._measure import Goal, interleave, number, print_goals, table
 from ._server import served
 
 NOTHING, PACKAGE, CORE, ATTRS = "bare Python", "import handinger_async", "the core", "attrs + cattrs"
+BASE, NAMES, SESSION = "attrs + cattrs + asyncio + yarl", "all public names", "Session, no call"
 IMPORTS = {
     NOTHING: "pass",
     PACKAGE: "import handinger_async",
@@ -25,7 +26,9 @@ IMPORTS = {
         "import handinger_async.codec, handinger_async.errors, handinger_async.http, handinger_async.models,"
         " handinger_async.operations, handinger_async.retry, handinger_async.sse"
     ),
-    "Session, no call": "from handinger_async import Session; Session(api_key='k')",
+    BASE: "import attrs, cattrs, asyncio, yarl",
+    NAMES: "from handinger_async import *",
+    SESSION: "import handinger_async; handinger_async.Session(api_key='k')",
     "aiohttp": "import aiohttp",
     "handinger 0.3.0": "import handinger",
 }
@@ -117,6 +120,8 @@ def run(rounds: int) -> dict[str, object]:
     goals: list[Goal] = [
         ("import handinger_async, ms over bare Python", over[PACKAGE] * 1e3, "<=", 15),
         ("the core over attrs + cattrs", over[CORE] / over[ATTRS], "<=", 2),
+        ("all public names over attrs + cattrs + asyncio + yarl", imported[NAMES] / imported[BASE], "<=", 1.45),
+        ("a session over attrs + cattrs + asyncio + yarl", imported[SESSION] / imported[BASE], "<=", 1.22),
         (
             "import, session, first request: over the official client's faster backend",
             ours / better if better else None,

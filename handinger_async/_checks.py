@@ -17,6 +17,7 @@ __all__ = [
     "check_relative_url",
     "encode_json",
     "has_surrogate",
+    "has_valid_labels",
     "is_number",
     "is_relative_url",
     "key_problem",
@@ -26,7 +27,7 @@ __all__ = [
 
 DEFAULT_BASE_URL = "https://handinger.com"
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = r"[\ud800-\udfff]"
 
 
 def encode_json(value: object, name: str) -> bytes:
@@ -43,7 +44,7 @@ def encode_json(value: object, name: str) -> bytes:
 
 def has_surrogate(text: str) -> bool:
     """Return True if a text has a lone surrogate, which UTF-8 cannot encode."""
-    return _SURROGATE.search(text) is not None
+    return re.search(_SURROGATE, text) is not None
 
 
 def check_base_url(base_url: object, name: str = "base_url") -> URL:
@@ -70,11 +71,15 @@ def check_base_url(base_url: object, name: str = "base_url") -> URL:
         raise ConfigurationError(f"{name} must not contain a user or a password: pass the key as api_key")
     if url.query_string or url.fragment:
         raise ConfigurationError(f"{name} must not have a query or a fragment")
-    try:
-        url.raw_host.encode("idna")  # as name resolution does
-    except UnicodeError:
-        raise ConfigurationError(f"{name} has a host name with an empty or a too long label") from None
+    if not has_valid_labels(url.raw_host):
+        raise ConfigurationError(f"{name} has a host name with an empty or a too long label")
     return url
+
+
+def has_valid_labels(host: str) -> bool:
+    """Return True for a host name that name resolution encodes: none of its labels is empty or too long."""
+    *labels, last = host.split(".")  # empty after the dot of the root
+    return all(0 < len(label) < 64 for label in labels) and len(last) < 64
 
 
 def check_relative_url(path: object, name: str = "path") -> str:

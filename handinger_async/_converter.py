@@ -216,19 +216,20 @@ def _make_converter(*, detailed_validation: bool) -> cattrs.Converter:
     return converter
 
 
-_converter = _make_converter(detailed_validation=False)
-_structure_hook: Callable[[Any], Hook] = cache(_converter.get_structure_hook)
-_unstructure_hook: Callable[[Any], Callable[[Any], Any]] = cache(_converter.get_unstructure_hook)
-_exact_hook: Callable[[Any], Callable[[Any], Any] | None] = cache(
-    lambda cls: (
-        make_unstructure_hook(cls, _converter, wire_name, TAGGED, exact=True) if is_response_model(cls) else None
-    )
+#: The two converters, made when they are needed first.
+_converter = cache(_make_converter)
+_structure_hook: Callable[[Any], Hook] = cache(lambda tp: _converter(detailed_validation=False).get_structure_hook(tp))
+_unstructure_hook: Callable[[Any], Callable[[Any], Any]] = cache(
+    lambda tp: _converter(detailed_validation=False).get_unstructure_hook(tp)
 )
 
 
 @cache
-def _detailed_converter() -> cattrs.Converter:
-    return _make_converter(detailed_validation=True)
+def _exact_hook(cls: Any) -> Callable[[Any], Any] | None:
+    if not is_response_model(cls):
+        return None
+    converter = _converter(detailed_validation=False)
+    return make_unstructure_hook(cls, converter, wire_name, TAGGED, exact=True)
 
 
 def structure(document: Any, tp: Any) -> Any:
@@ -249,7 +250,7 @@ def structure(document: Any, tp: Any) -> Any:
     except Exception:  # noqa: S110 - the second pass finds the reason
         pass
     try:
-        return _detailed_converter().structure(document, tp)
+        return _converter(detailed_validation=True).structure(document, tp)
     except Exception as error:
         path, reason = _locate(error)
     raise APIResponseValidationError(f"{path} {reason}", path=path)
@@ -322,7 +323,7 @@ def to_dict(value: Any) -> dict[str, Any]:
 
 def to_json(value: Any) -> str:
     """Convert a model to its JSON text; see `to_dict`."""
-    if hook := _exact_hook(type(value)):
+    if hook := _exact_hook(type(value)):  # type: ignore[arg-type]
         try:
             document = hook(value)
         except Exception:  # noqa: S110 - `to_dict` converts the value or raises, and `dumps` refuses NaN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
 import re
 from base64 import b64decode
 
@@ -16,7 +15,7 @@ __all__ = ["Digest", "find_digest"]
 #: Algorithms by their names in headers, the strongest first.
 _ALGORITHMS = {"sha-512": "sha512", "sha-256": "sha256", "sha": "sha1", "md5": "md5"}
 #: A member of Repr-Digest and Content-Digest, a byte sequence between colons (RFC 9530), or of the older Digest.
-_MEMBER = re.compile(r"(?:^|,)\s*([A-Za-z0-9-]+)\s*=\s*(:?)([A-Za-z0-9+/]+={0,2})(:?)\s*(?=,|;|$)")
+_MEMBER = r"(?:^|,)\s*([A-Za-z0-9-]+)\s*=\s*(:?)([A-Za-z0-9+/]+={0,2})(:?)\s*(?=,|;|$)"
 
 
 @attrs.frozen
@@ -43,13 +42,15 @@ def find_digest(headers: Headers) -> Digest | None:
     """
     found: dict[str, str] = {}
     for field in ("repr-digest", "content-digest", "digest"):
-        for name, begin, value, end in _MEMBER.findall(headers.get(field, "")):
+        for name, begin, value, end in re.findall(_MEMBER, headers.get(field, "")):
             if begin == end == ("" if field == "digest" else ":"):
                 found.setdefault(name.lower(), value)
     if "content-md5" in headers:
         found.setdefault("md5", headers["content-md5"].strip())
     for name, algorithm in _ALGORITHMS.items():
         if name in found:
+            import hashlib  # loads OpenSSL, and is rarely needed
+
             try:
                 value = b64decode(found[name], validate=True)
             except (binascii.Error, ValueError):

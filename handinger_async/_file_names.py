@@ -22,9 +22,9 @@ _SPECIAL = frozenset('<>:"|?*')
 #: and paragraph separators.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: Names of devices on Windows, with any suffix.
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³]) *(?:\.|$)", re.IGNORECASE)
+_RESERVED = r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³]) *(?:\.|$)"
 #: A parameter of Content-Disposition (RFC 6266, section 4.1): its name, and its value, quoted or not.
-_PARAMETER = re.compile(r"""(?:^|;)\s*(filename\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^";][^;]*))""", re.IGNORECASE)
+_PARAMETER = r"""(?i)(?:^|;)\s*(filename\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^";][^;]*))"""
 
 
 def plain_name(name: str) -> str:
@@ -45,7 +45,7 @@ def plain_name(name: str) -> str:
     plain = _strip_end("".join(chars).lstrip())
     if plain.startswith("."):  # hidden files configure programs
         plain = "_" + plain[1:]
-    if _RESERVED.match(plain):
+    if re.match(_RESERVED, plain):
         plain = "_" + plain
     return _truncate(plain) or _DEFAULT
 
@@ -65,7 +65,7 @@ def disposition_name(field: str) -> str:
         The name as sent: give it to `plain_name`. ``filename*`` wins over ``filename``.
     """
     found: dict[str, str] = {}
-    for parameter in _PARAMETER.finditer(_hide_quoted_semicolons(field[:_MAX_FIELD])):
+    for parameter in re.finditer(_PARAMETER, _hide_quoted_semicolons(field[:_MAX_FIELD])):
         key, quoted, token = parameter.groups()
         value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else token.strip()
         value = value.replace("\0", ";")

@@ -25,10 +25,8 @@ FILES_FIELD = "files"
 _MAX_PARTS = 10_000
 _MAX_HEAD = 2**14
 #: A parameter of a header field, or a semicolon alone. A quoted value ends at a quote before a semicolon or the end.
-_PARAMETER = re.compile(
-    r';[ \t]*(?:([\w!#$&+.^`|~*-]+)[ \t]*=[ \t]*(?:"(.*?)"(?=[ \t]*(?:;|$))|([^\s";]*)))?[ \t]*', re.ASCII
-)
-_ESCAPED = re.compile(r"\\(.)")
+_PARAMETER = r'(?a);[ \t]*(?:([\w!#$&+.^`|~*-]+)[ \t]*=[ \t]*(?:"(.*?)"(?=[ \t]*(?:;|$))|([^\s";]*)))?[ \t]*'
+_ESCAPED = r"\\(.)"
 
 
 # To the service #######################################################################################################
@@ -163,16 +161,17 @@ def _parameters(field: str) -> dict[str, str]:
         ValueError: They are malformed. The search does not go on behind that: it would take quadratic time.
     """
     found: dict[str, str] = {}
+    pattern = re.compile(_PARAMETER)
     at = field.find(";")
     while 0 <= at < len(field):
-        parameter = _PARAMETER.match(field, at)
+        parameter = pattern.match(field, at)
         if parameter is None:
             raise ValueError(f"malformed parameters of a header field: {quoted(field)}")
         at = parameter.end()
         name, within_quotes, plain = parameter.groups(default="")
         value = within_quotes or plain
         if '"' in value:  # browsers escape a quote as %22, others with a backslash
-            value = _ESCAPED.sub(r"\1", value)
+            value = re.sub(_ESCAPED, r"\1", value)
         found[name.lower()] = unescape(value)
     extended = found.get("filename*", "").partition("''")  # RFC 8187; RFC 7578 forbids it, but some clients send it
     if extended[0].lower() == "utf-8" and extended[2]:

@@ -11,6 +11,7 @@ import attrs
 
 from ._checks import has_surrogate
 from ._sources import CHUNK_SIZE, Source, to_source
+from ._values import by_value
 from .errors import ConfigurationError, quoted, shorten
 
 __all__ = ["MULTIPART", "MultipartBody", "Part", "unescape"]
@@ -18,9 +19,9 @@ __all__ = ["MULTIPART", "MultipartBody", "Part", "unescape"]
 MULTIPART = "multipart/form-data"
 
 #: The characters of a boundary (RFC 2046, section 5.1.1) that need no quotes in the Content-Type.
-_BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
+_BOUNDARY = r"[0-9A-Za-z'+_.-]{1,70}"
 #: A media type with parameters, as a header has it.
-_MEDIA_TYPE = re.compile(r"[\x21-\x7e][\x20-\x7e]*", re.ASCII)
+_MEDIA_TYPE = r"[\x21-\x7e][\x20-\x7e]*"
 #: Names are escaped as browsers do (HTML, multipart/form-data encoding algorithm). A percent sign is not.
 _ESCAPES = {'"': "%22", "\r": "%0D", "\n": "%0A"}
 
@@ -59,11 +60,12 @@ def check_media_type(media_type: object, what: str) -> None:
     Raises:
         ConfigurationError: It is not a string of printable ASCII.
     """
-    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
+    if not isinstance(media_type, str) or not re.fullmatch(_MEDIA_TYPE, media_type):
         raise ConfigurationError(f"{what} must be a media type such as 'text/plain', not {quoted(media_type)}")
 
 
-@attrs.frozen
+@by_value
+@attrs.frozen(eq=False, repr=False)
 class Part:
     """A part of a `MultipartBody`: a text field, or a file if it has a filename.
 
@@ -129,7 +131,8 @@ def _to_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-@attrs.frozen
+@by_value
+@attrs.frozen(eq=False, repr=False)
 class MultipartBody:
     """A request body in ``multipart/form-data`` that is read in chunks, and never held whole.
 
@@ -148,7 +151,7 @@ class MultipartBody:
         for part in self.parts:
             if not isinstance(part, Part):
                 raise ConfigurationError(f"parts must be instances of Part, not {quoted(part)}")
-        if not isinstance(self.boundary, str) or not _BOUNDARY.fullmatch(self.boundary):
+        if not isinstance(self.boundary, str) or not re.fullmatch(_BOUNDARY, self.boundary):
             raise ConfigurationError("a boundary must be 1 to 70 letters, digits and characters of '+_.-")
 
     @property

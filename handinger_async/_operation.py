@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import attrs
 
 from ._checks import has_surrogate
+from ._values import by_value
 from .errors import ConfigurationError, quoted
 from .http import BINARY, EVENT_STREAM, JSON, is_ascii_identifier
 from .models._checks import Field, check_text
@@ -17,7 +18,7 @@ __all__ = ["PATH_PARAMETER", "Operation", "Route", "check_path", "check_segment"
 R = TypeVar("R")
 
 #: Unicode category Cc.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 #: A placeholder in the path of a route: ``{name}`` or ``{name...}``.
 PATH_PARAMETER = re.compile(r"\{(\w+)(\.\.\.)?\}")
 
@@ -25,7 +26,8 @@ PATH_PARAMETER = re.compile(r"\{(\w+)(\.\.\.)?\}")
 _HAS_BODY = {"GET": False, "DELETE": False, "POST": True, "PUT": True, "PATCH": True}
 
 
-@attrs.frozen
+@by_value
+@attrs.frozen(eq=False, repr=False)
 class Route:
     """The request line of an operation, and the type of its result.
 
@@ -116,7 +118,7 @@ def check_segment(operation: object, field: Field, text: str) -> None:
         raise ConfigurationError(f"{field.name} is empty")
     if unquote(text) in (".", ".."):
         raise ConfigurationError(f"{field.name} must not be {text!r}, which servers and proxies resolve as a directory")
-    if _CONTROL.search(text):
+    if re.search(_CONTROL, text):
         raise ConfigurationError(f"{field.name} contains a control character")
     if has_surrogate(text):
         raise ConfigurationError(f"{field.name} contains a lone surrogate, which UTF-8 cannot encode")

@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
+from ._values import by_value
 from .errors import ConfigurationError, quoted
 
 __all__ = ["CHUNK_SIZE", "FileSource", "Memory", "PathSource", "Source", "to_source"]
@@ -49,7 +50,8 @@ class Source(Protocol):
         ...
 
 
-@attrs.frozen
+@by_value
+@attrs.frozen(eq=False, repr=False)
 class Memory:
     """Bytes.
 
@@ -74,7 +76,12 @@ class Memory:
         return (self.data[start : start + CHUNK_SIZE] for start in range(0, len(self.data), CHUNK_SIZE))
 
 
-@attrs.frozen
+def _to_path(path: Any) -> Any:
+    return os.fspath(path)  # not itself the converter: attrs takes 5 ms to look for annotations of a function in C
+
+
+@by_value
+@attrs.frozen(eq=False, repr=False)
 class PathSource:
     """A regular file, opened when it is read.
 
@@ -86,7 +93,7 @@ class PathSource:
         ConfigurationError: The path cannot name a file, or names something else, such as a pipe.
     """
 
-    path: str = attrs.field(converter=os.fspath)
+    path: str = attrs.field(converter=_to_path)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.path, str):

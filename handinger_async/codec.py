@@ -348,11 +348,11 @@ def accepts_events(request: Request) -> bool | None:
     for media_range in request.headers.get("accept", "").lower().split(","):
         media_type, *parameters = (part.strip() for part in media_range.split(";"))
         if media_type == EVENT_STREAM:
-            return not any(_WEIGHT_0.fullmatch(parameter) for parameter in parameters)
+            return not any(re.fullmatch(_WEIGHT_0, parameter) for parameter in parameters)
     return None
 
 
-_WEIGHT_0 = re.compile(r"q=0(\.0{0,3})?")
+_WEIGHT_0 = r"q=0(\.0{0,3})?"
 
 
 @cache
@@ -383,10 +383,10 @@ def _from_text(text: str, tp: Any) -> Any:
     members = get_args(tp) or (tp,)
     if bool in members:
         return {"true": True, "false": False}.get(text, text)
-    return int(text) if int in members and _INTEGER.fullmatch(text) else text
+    return int(text) if int in members and re.fullmatch(_INTEGER, text) else text
 
 
-_INTEGER = re.compile("-?[0-9]+")
+_INTEGER = "-?[0-9]+"
 
 
 def encode_response(operation: Operation[R], result: R) -> Response:

@@ -70,12 +70,12 @@ __all__ = [
 #: under 2 kB.
 _MAX_QUOTE = 800
 #: Control characters (Unicode category Cc), which steer terminals, and lone surrogates, which UTF-8 cannot encode.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 
 
 def shorten(text: str, limit: int = _MAX_QUOTE) -> str:
     """Return ``text`` on one line, printable, and truncated to ``limit`` bytes of UTF-8."""
-    text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(text[: 4 * limit].split()))
+    text = re.sub(_UNPRINTABLE, "\N{REPLACEMENT CHARACTER}", " ".join(text[: 4 * limit].split()))
     data = text.encode()
     return text if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "…"
 

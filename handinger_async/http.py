@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from functools import lru_cache
-from http import HTTPStatus
 from platform import python_version
 from typing import TYPE_CHECKING, ClassVar, TypeVar, overload
 
@@ -17,6 +16,7 @@ from yarl import URL
 
 from ._checks import DEFAULT_BASE_URL, check_base_url, key_problem
 from ._multipart import MultipartBody, Part
+from ._values import by_value
 from .errors import ConfigurationError, quoted, shorten
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ EVENT_STREAM = "text/event-stream"
 BINARY = "application/octet-stream"
 
 #: A method or a header name (RFC 9110, section 5.6.2).
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 #: Characters that would end a header line (RFC 9110, section 5.5).
-_BREAKS = re.compile(r"[\r\n\0]")
+_BREAKS = r"[\r\n\0]"
 #: Characters that HTTP clients refuse to send in a header value: control characters but tab, and lone surrogates.
-_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_UNSENDABLE = r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]"
 _SENSITIVE = frozenset(
     {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "x-handinger-token"}
 )
@@ -197,7 +197,7 @@ class ReceivedHeaders(Headers):
 @lru_cache(256)  # the same few names recur
 def _key(name: str) -> str:
     """Return the lookup key of a header name."""
-    if not _TOKEN.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise ConfigurationError(f"{quoted(name)} is not a header name (RFC 9110, section 5.6.2)")
     return name.lower()
 
@@ -206,12 +206,12 @@ def _value_problem(value: object) -> str:
     """Return why a header value is refused, as the end of a sentence; ``""`` if it is not. It may be a secret."""
     if not isinstance(value, str):
         return f"must be a string, not {type(value).__name__}"
-    return "contains CR, LF or NUL" if _BREAKS.search(value) else ""
+    return "contains CR, LF or NUL" if re.search(_BREAKS, value) else ""
 
 
 def is_sendable(value: str) -> bool:
     """Return True for header values that a request can carry."""
-    return (value.isascii() and value.isprintable()) or not _UNSENDABLE.search(value)
+    return (value.isascii() and value.isprintable()) or not re.search(_UNSENDABLE, value)
 
 
 def is_ascii_identifier(text: str) -> bool:
@@ -241,7 +241,8 @@ def to_headers(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers
     return fields if isinstance(fields, Headers) else Headers(fields)
 
 
-@attrs.frozen
+@by_value
+@attrs.frozen(eq=False, repr=False)
 class Request:
     """An HTTP request without host and credentials.
 
@@ -267,7 +268,8 @@ class Request:
         return self.body.read() if isinstance(self.body, MultipartBody) else self.body
 
 
-@attrs.frozen
+@by_value
+@attrs.frozen(eq=False, repr=False)
 class Response:
     """An HTTP response with its complete body.
 
@@ -284,6 +286,8 @@ class Response:
     @property
     def reason(self) -> str:
         """The standard phrase of the status, such as ``"Not Found"``; ``""`` for an unregistered status."""
+        from http import HTTPStatus  # slow to import, and rarely needed
+
         try:
             return HTTPStatus(self.status).phrase
         except ValueError:
@@ -349,7 +353,7 @@ class Endpoint:
                 a percent-encoded path, or a header contains a control character or a lone surrogate.
         """
         method, target = request.method, request.target
-        if not isinstance(method, str) or not (is_ascii_identifier(method) or _TOKEN.fullmatch(method)):
+        if not isinstance(method, str) or not (is_ascii_identifier(method) or re.fullmatch(_NAME, method)):
             raise ConfigurationError(f"{quoted(method)} is not an HTTP method")
         if method.upper() in _REFUSED_METHODS:
             raise ConfigurationError(f"{method} requests cannot be sent")

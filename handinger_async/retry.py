@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random as _random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from datetime import UTC
 import attrs
 
 from ._checks import is_number
+from ._values import by_value
 from .errors import APIConnectionError, ConfigurationError, quoted
 from .http import MultipartBody, Request, Response
 
@@ -19,10 +19,17 @@ __all__ = ["RetryPolicy", "is_idempotent", "parse_retry_after"]
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _TRANSIENT = frozenset({408, 409, 429})
 #: A non-negative decimal number.
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_NUMBER = r"[0-9]+(\.[0-9]*)?|\.[0-9]+"
 
 
-@attrs.frozen(kw_only=True)
+def _random() -> float:
+    import random  # slow to import, and rarely needed
+
+    return random.random()  # noqa: S311 - spreads requests
+
+
+@by_value
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class RetryPolicy:
     """Decides which requests to retry, how often and when.
 
@@ -64,7 +71,7 @@ class RetryPolicy:
         outcome: Response | APIConnectionError,
         *,
         attempt: int,
-        random: Callable[[], float] = _random.random,
+        random: Callable[[], float] = _random,
     ) -> float | None:
         """Decide whether and when to retry a request.
 
@@ -84,7 +91,7 @@ class RetryPolicy:
             return retry_after if retry_after <= self.max_retry_after else None
         return self.backoff(attempt, random=random)
 
-    def backoff(self, attempt: int, *, random: Callable[[], float] = _random.random) -> float:
+    def backoff(self, attempt: int, *, random: Callable[[], float] = _random) -> float:
         """Return the exponential backoff with jitter, regardless of any ``Retry-After``.
 
         Args:
@@ -138,10 +145,10 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
         The delay in seconds, at least 0; None if the headers are absent or invalid.
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
-    if _NUMBER.fullmatch(milliseconds):
+    if re.fullmatch(_NUMBER, milliseconds):
         return float(milliseconds) / 1000
     value = headers.get("retry-after", "").strip()
-    if _NUMBER.fullmatch(value):
+    if re.fullmatch(_NUMBER, value):
         return float(value)
     retry_time = _timestamp(value)
     if retry_time is None:

@@ -12,8 +12,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar, overload
 
-from ._draft7 import class_schema
-from ._draft2020 import convert, plain
 from ._json import dumps
 from .errors import APIResponseValidationError, ConfigurationError, quoted, shorten
 
@@ -25,8 +23,8 @@ __all__ = ["decode", "make_schema"]
 T = TypeVar("T")
 
 #: The end of msgspec's messages.
-_PLACE = re.compile(r" - at (?:`key` in )?`\$([^`]*)`\Z")
-_MISSING = re.compile(r"Object missing required field `([^`]*)`")
+_PLACE = r" - at (?:`key` in )?`\$([^`]*)`\Z"
+_MISSING = r"Object missing required field `([^`]*)`"
 
 
 def make_schema(output_schema: type[Any] | Mapping[str, Any]) -> dict[str, Any]:
@@ -42,6 +40,9 @@ def make_schema(output_schema: type[Any] | Mapping[str, Any]) -> dict[str, Any]:
         ConfigurationError: The class is not supported or is no object in JSON, or the schema is not JSON, or msgspec is
             needed and not installed.
     """
+    from ._draft7 import class_schema  # here, since most programs make no schema
+    from ._draft2020 import convert, plain
+
     if isinstance(output_schema, Mapping):
         try:
             copied: dict[str, Any] = plain(output_schema)
@@ -144,11 +145,11 @@ def _explain(error: ValueError, document: Any, path: str) -> tuple[str, str]:
         place = path + _pydantic_path(first["loc"], document, missing=missing)
         return place, "is missing" if missing else _reason(first["msg"])
     message = str(error)
-    found = _PLACE.search(message)
+    found = re.search(_PLACE, message)
     if found:
         path += found[1]
         message = message[: found.start()]
-    if missing := _MISSING.match(message):
+    if missing := re.match(_MISSING, message):
         return f"{path}.{missing[1]}", "is missing"
     return path, _reason(message)
 

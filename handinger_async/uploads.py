@@ -14,7 +14,7 @@ from .errors import ConfigurationError
 __all__ = ["FileInput", "Upload", "to_uploads"]
 
 #: The last two suffixes of a name, such as ``.tar.gz``.
-_SUFFIXES = re.compile(r"(\.\w+)?\.\w+$", re.ASCII)
+_SUFFIXES = r"(?a)(\.\w+)?\.\w+$"
 
 
 @attrs.frozen(eq=False)
@@ -77,7 +77,7 @@ def _guess(filename: str) -> str:
     """Return the media type for a name; of a compressed file, that of the compression."""
     import mimetypes  # rarely needed
 
-    found = _SUFFIXES.search(filename)
+    found = re.search(_SUFFIXES, filename)
     media_type, encoding = mimetypes.guess_type(f"file{found[0]}") if found else (None, None)
     if encoding is not None:
         return "application/gzip" if encoding == "gzip" else f"application/x-{encoding}"

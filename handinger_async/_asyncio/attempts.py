@@ -9,6 +9,7 @@ from threading import Lock
 
 import attrs
 
+from .._values import by_value
 from ..errors import APIConnectionError, shorten
 
 __all__ = ["Attempt", "Observer", "configure_logging", "logger", "report"]
@@ -21,7 +22,8 @@ def _was_sent(attempt: Attempt) -> bool:
     return not isinstance(attempt.error, APIConnectionError) or attempt.error.request_sent
 
 
-@attrs.frozen(kw_only=True)
+@by_value
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Attempt:
     """The outcome of one attempt to send a request: the argument of ``Session(observe=…)``.
 

@@ -7,17 +7,20 @@ import os
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 import attrs
 
+from .._values import by_value
 from ..errors import ConfigurationError, RunTimeoutError, RunUnknownError, quoted
 from ..models.outcomes import Outcome
-from .batch_runs import BatchRuns, Entry
 from .calls import Settings
 from .polling import check_arguments
-from .progress import Progress
 from .records import Records
+
+if TYPE_CHECKING:
+    from .batch_runs import Entry
+    from .progress import Progress
 
 __all__ = ["RunMany", "RunResult"]
 
@@ -30,7 +33,8 @@ _MAX_COMPARED = 1000
 _END = object()
 
 
-@attrs.frozen
+@by_value
+@attrs.frozen(eq=False, repr=False)
 class RunResult(Generic[T]):
     """The result of one input of a batch: an outcome or an error.
 
@@ -73,6 +77,8 @@ class RunMany(Generic[T]):
         repeat_unknown: bool,
         progress: bool,
     ) -> None:
+        from .batch_runs import BatchRuns  # here, since most programs run no batch
+
         check_arguments(deadline, on_update=on_update)
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
             raise ConfigurationError(f"concurrency must be a number of runs above zero, not {quoted(concurrency)}")
@@ -115,6 +121,8 @@ class RunMany(Generic[T]):
             await self._records.open()
             await self._runs.check()
             if self._shows_progress:
+                from .progress import Progress
+
                 self._progress = Progress(self._total)
         except BaseException:
             await self.aclose()
@@ -254,6 +262,8 @@ class RunMany(Generic[T]):
 
     async def _make_entry(self, index: int, given: Any) -> Entry | None:
         """Compare an input with the journal; return None if it cannot be recorded, which is its result."""
+        from .batch_runs import Entry
+
         arguments = dict(given) if isinstance(given, Mapping) else {"input": given}
         if isinstance(files := arguments.get("files"), Iterator) and not hasattr(files, "read"):
             arguments["files"] = tuple(files)  # it is read twice

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import attrs
 from yarl import URL
 
+from .._values import by_value
 from ..codec import decode_response, encode_request, raise_for_status
 from ..errors import APIConnectionError, APIError, APIResponseValidationError, APIStatusError, ConfigurationError
 from ..http import Endpoint, Request, Response
@@ -39,7 +40,7 @@ _MAX_PREPARED = 256
 _MAX_ERROR_BODY = 2**20
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Generation:
     """The generation of the service, as far as a session has learned it.
 
@@ -50,7 +51,8 @@ class Generation:
     older: bool | None = None
 
 
-@attrs.frozen(kw_only=True)
+@by_value
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Settings:
     """The settings of a session or a view, shared by its calls.
 

@@ -22,7 +22,7 @@ _MIN_LENGTH = 8
 _MAX_KEYS = 16
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class KeyFunction:
     """The function given as ``api_key``. Its own ``repr`` may show the key: that of a bound method or a partial."""
 

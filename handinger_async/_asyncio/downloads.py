@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from .._file_names import disposition_name, path_name, plain_name
 from ..errors import (
@@ -25,8 +25,10 @@ from .attempts import logger
 from .bodies import BodyClosedError, BodyState, StreamedBody
 from .calls import Settings
 from .locations import DownloadCall
-from .part_files import PartFile
-from .transfers import Transfer, file_size
+
+if TYPE_CHECKING:
+    from .part_files import PartFile
+    from .transfers import Transfer
 
 __all__ = ["FileDownload", "ProgressFunction"]
 
@@ -65,6 +67,8 @@ class FileDownload(StreamedBody):
     @property
     def size(self) -> int | None:
         """The size of the file in bytes; None as long as it is not known: from the response, else from the `File`."""
+        from .transfers import file_size
+
         size = None if self._response is None else file_size(self._response)
         return self._file.size if size is None and self._file is not None else size
 
@@ -171,6 +175,9 @@ class FileDownload(StreamedBody):
             OSError: The file could not be written. Its ``filename`` is the path. If there can be no file at the path
                 (a device is there, its directory is missing or not writable), nothing is sent.
         """
+        from .part_files import PartFile  # here, since most programs save no files
+        from .transfers import Transfer
+
         self._check_idle()
         if self._received or self._closed:
             raise ConfigurationError("FileDownload is already partially read or closed")

@@ -4,6 +4,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from .._values import by_value
 from ..http import Response
 
 __all__ = ["Exchange"]
@@ -11,7 +12,8 @@ __all__ = ["Exchange"]
 R = TypeVar("R")
 
 
-@attrs.frozen(kw_only=True)
+@by_value
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Exchange(Generic[R]):
     """A result with its response, attempt count and duration.
 

@@ -15,6 +15,7 @@ from .._checks import encode_json, is_number
 from .._forms import replace_fields
 from .._json import loads
 from .._query import check_names, join_queries, to_query
+from .._values import by_value
 from ..errors import ConfigurationError, quoted, shorten
 from ..http import Headers, MultipartBody, Request, hide, is_sendable
 from ..retry import RetryPolicy
@@ -48,7 +49,8 @@ def _instance(cls: type) -> Any:
     return check
 
 
-@attrs.frozen(kw_only=True)
+@by_value
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Timeouts:
     """Timeouts in seconds; None and ``math.inf`` mean no limit.
 
@@ -68,7 +70,8 @@ class Timeouts:
     deadline: float | None = _limit(None)
 
 
-@attrs.frozen(kw_only=True)
+@by_value
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Options:
     """Per-call options.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import os
 import re
 import stat
@@ -16,9 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import hashlib
 
 fcntl: Any
 try:
@@ -30,7 +32,7 @@ __all__ = ["PartFile", "check_path"]
 
 #: Neither follow a link nor wait for a FIFO.
 _NO_SURPRISES = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_PART = re.compile(r"\.handinger-[0-9a-f]{16}\.part")
+_PART = r"\.handinger-[0-9a-f]{16}\.part"
 
 
 class PartFile:
@@ -160,6 +162,8 @@ class PartFile:
             self._part.chmod(mode)
 
     def _restart(self, algorithm: str | None) -> None:
+        import hashlib  # here, since most programs do without OpenSSL until they connect
+
         self._hash = None if algorithm is None else hashlib.new(algorithm, usedforsecurity=False)
         if self._file is not None:
             self._file.seek(0)
@@ -264,7 +268,7 @@ def _lock(descriptor: int, *, without_locks: bool) -> bool:
 def _remove_abandoned(folder: Path) -> None:
     """Remove the parts in a folder whose processes were killed."""
     with suppress(OSError):
-        for part in [entry for entry in os.scandir(folder) if _PART.fullmatch(entry.name)]:
+        for part in [entry for entry in os.scandir(folder) if re.fullmatch(_PART, entry.name)]:
             with suppress(OSError):  # it is another user's, or gone
                 descriptor = os.open(part.path, os.O_RDONLY | _NO_SURPRISES)
                 try:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from inspect import isawaitable, iscoroutinefunction
-from random import random
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from .._checks import is_number
@@ -149,6 +148,8 @@ class Poll(Generic[S]):
         Raises:
             ConfigurationError: The session is closed.
         """
+        from random import random  # slow to import
+
         self._interval = max(self._interval, shortest)
         delay = self._interval * (1 - 0.2 * random())  # noqa: S311 - spreads the requests of many runs
         self._interval = min(self._interval * _GROWTH, longest)

@@ -6,12 +6,14 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Records"]
 
@@ -47,6 +49,8 @@ class Records:
         """
         if self._path is None:
             return
+        from concurrent.futures import ThreadPoolExecutor
+
         from .journal import Journal  # here, since most programs do without sqlite3
 
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="handinger-journal")

@@ -11,7 +11,6 @@ The client chooses the id of a task, so that the task can be retrieved, whatever
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -47,6 +46,8 @@ _FINAL = frozenset({"completed", "error", "aborted"})
 
 def make_task_id() -> str:
     """Return a new id, in the form of the service's own."""
+    import secrets  # loads OpenSSL
+
     return f"tsk_{secrets.token_urlsafe(11)[:14]}"
 
 

@@ -12,19 +12,19 @@ from ..transports._decompression import content_encodings
 __all__ = ["Transfer", "file_size"]
 
 #: A strong validator (RFC 9110, section 8.8.3): one that changes with every byte.
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]+"')
+_STRONG_ETAG = r'"[\x21\x23-\x7e]+"'
 #: Of one part (RFC 9110, section 14.4). More digits than these are no size of a file.
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:(\d{1,18})|\*)", re.ASCII)
-_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+_CONTENT_RANGE = r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:([0-9]{1,18})|\*)"
+_LENGTH = r"[0-9]{1,18}"
 
 
 def file_size(response: Response) -> int | None:
     """Return the size of the complete file that a response belongs to; None if it does not say."""
     if response.status == 206:
-        part = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+        part = re.fullmatch(_CONTENT_RANGE, response.headers.get("content-range", ""))
         return int(part[3]) if part and part[3] else None
     length = response.headers.get("content-length", "")
-    return int(length) if _LENGTH.fullmatch(length) and not content_encodings(response.headers) else None
+    return int(length) if re.fullmatch(_LENGTH, length) and not content_encodings(response.headers) else None
 
 
 class Transfer:
@@ -84,7 +84,7 @@ class Transfer:
         self.total = file_size(response) if response.status != 206 else None  # 206: the caller asked for a part
         if not self._was_encoded and response.status != 206:
             etag = headers.get("etag", "")
-            self._etag = etag if self._resume and _STRONG_ETAG.fullmatch(etag) else ""
+            self._etag = etag if self._resume and re.fullmatch(_STRONG_ETAG, etag) else ""
             self.digest = find_digest(headers)
         return True
 
@@ -115,7 +115,7 @@ class Transfer:
     def _continues(self, response: Response) -> bool:
         """Return True if the body of a 206 is the rest of the same file."""
         headers = response.headers
-        part = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+        part = re.fullmatch(_CONTENT_RANGE, headers.get("content-range", ""))
         if part is None or content_encodings(headers):
             return False
         first, last, total = int(part[1]), int(part[2]), file_size(response)

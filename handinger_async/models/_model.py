@@ -1,10 +1,10 @@
 """Class decorators for models."""
 
-from operator import attrgetter
-from reprlib import recursive_repr
 from typing import Any, TypeVar, dataclass_transform
 
 import attrs
+
+from .._values import by_value
 
 __all__ = ["LazyDict", "frozen_model", "response_model"]
 
@@ -34,36 +34,24 @@ def response_model(cls: C) -> C:
 
 
 def _add_methods(model: Any) -> Any:
-    """Add ``__eq__`` and ``__repr__``, which attrs would compile for each class: half of the models' import time.
+    """Add ``__eq__``, ``__repr__`` and a ``__setstate__`` for pickles of other versions.
 
-    Fields with ``repr=False`` are secrets: the ``repr`` shows ``'***'`` in their place. Also add a ``__setstate__`` for
-    pickles of other versions: fields that a pickle lacks get their defaults.
+    Fields that a pickle lacks get their defaults.
     """
     names = list(attrs.fields_dict(model))
-    secrets = frozenset(field.name for field in attrs.fields(model) if field.repr is False)
     defaults = {
         field.name: None if field.name == "extra" else field.default
         for field in attrs.fields(model)
         if field.default is not attrs.NOTHING
     }
-    class_and_fields = attrgetter("__class__", *names)
-
-    def equals(self: Any, other: object) -> bool:
-        return class_and_fields(self) == class_and_fields(other) if type(other) is type(self) else NotImplemented
-
-    @recursive_repr()
-    def show(self: Any) -> str:
-        values = {name: getattr(self, name, ...) for name in names}
-        values.update((name, "***") for name in secrets if values[name] is not None)
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def set_state(self: Any, state: dict[str, Any]) -> None:
         for name, value in (defaults | state).items():
             if name in names:
                 object.__setattr__(self, name, value)
 
-    equals.__qualname__, show.__qualname__ = f"{model.__name__}.__eq__", f"{model.__name__}.__repr__"
-    model.__eq__, model.__hash__, model.__repr__, model.__setstate__ = equals, None, show, set_state
+    by_value(model)
+    model.__hash__, model.__setstate__ = None, set_state
     return model
 
 

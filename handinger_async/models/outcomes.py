@@ -4,6 +4,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from .._values import by_value
 from .tasks import TaskWithTurns, Turn
 from .workers import File, Usage, Worker
 
@@ -12,7 +13,8 @@ __all__ = ["Outcome", "sorted_turns", "task_outcome", "worker_outcome"]
 T = TypeVar("T")
 
 
-@attrs.frozen(kw_only=True)
+@by_value
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Outcome(Generic[T]):
     """The result of a run.
 

@@ -13,6 +13,10 @@ from ._model import response_model
 __all__ = ["Webhook", "WebhookExecution", "WebhookExecutionList"]
 
 
+def _mask(secret: str | None) -> str:
+    return "None" if secret is None else "'***'"
+
+
 @response_model
 class Webhook:
     """The webhook of a worker.
@@ -23,7 +27,7 @@ class Webhook:
         extra: Fields unknown to this version, as the server sent them.
     """
 
-    token: str | None = attrs.field(default=None, repr=False)
+    token: str | None = attrs.field(default=None, repr=_mask)
     url: str | None = None
     extra: dict[str, Any] = attrs.field(factory=dict)
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol, TypeVar, get_type_hints
 from .._asyncio.calls import Settings
 from ..models import File
 from ..operations import Operation
-from ..schema import make_schema
 from ..streams import EventStream, FileDownload
 
 __all__ = ["Sender", "coroutine_function", "resource", "settings_of", "to_schema"]
@@ -67,7 +66,11 @@ class Sender(Protocol):
 
 def to_schema(output_schema: type[Any] | Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return the JSON Schema of an argument ``output_schema``."""
-    return None if output_schema is None else make_schema(output_schema)
+    if output_schema is None:
+        return None
+    from ..schema import make_schema  # here, since most programs make no schema
+
+    return make_schema(output_schema)
 
 
 def settings_of(sender: Sender) -> Settings:

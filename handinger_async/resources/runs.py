@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from .._asyncio.batches import RunMany
 from .._asyncio.calls import Settings
 from .._asyncio.polling import StartFunction, UpdateFunction
-from .._asyncio.runs import Job, run
 from ..models import Budget
 from ..models.outcomes import Outcome
 from ..uploads import FileInput
 from ._resource import coroutine_function
+
+if TYPE_CHECKING:
+    from .._asyncio.batches import RunMany
 
 __all__ = ["Runs"]
 
@@ -122,6 +123,8 @@ class Runs:
             RunUnknownError: It may have been started, and the service does not know it.
             APIResponseValidationError: The structured output does not fit the class. Its ``outcome`` is the result.
         """
+        from .._asyncio.runs import Job, run  # here, since many programs run nothing
+
         job = Job(
             input=input,
             worker_id=worker_id,
@@ -237,6 +240,8 @@ class Runs:
             ConfigurationError: An argument is malformed; or, at the beginning of ``async with``, the journal is in use
                 or of another batch.
         """
+        from .._asyncio.batches import RunMany  # here, since most programs run no batch
+
         return RunMany(
             self._settings,
             inputs,

@@ -7,8 +7,6 @@ from typing import Any, Literal, overload
 
 from .. import operations
 from .._asyncio.polling import StartFunction, UpdateFunction, check_arguments
-from .._asyncio.runs import Job, run_task, wait_for_task
-from .._asyncio.task_runs import TaskRun, retrieve_task
 from ..models import Budget, DeleteTaskResponse, TaskTurnList, TaskWithTurns, Worker
 from ..streams import EventStream
 from ..uploads import FileInput, to_uploads
@@ -105,6 +103,8 @@ class Tasks:
         Returns:
             To await: the task and its turns.
         """
+        from .._asyncio.task_runs import retrieve_task
+
         return retrieve_task(self._sender.send, operations.RetrieveTask(task_id=task_id))
 
     @coroutine_function
@@ -172,6 +172,8 @@ class Tasks:
             RunUnknownError: It may have been started, and the service does not know it, or it is over and cannot be
                 retrieved: then ``outcome`` is what there is of it.
         """
+        from .._asyncio.runs import Job, run_task  # here, since many programs run nothing
+
         job = Job(
             input=input,
             worker_id=worker_id,
@@ -203,6 +205,9 @@ class Tasks:
             RunFailedError: The task ended with ``error`` or ``aborted``.
             RunTimeoutError: It had not ended at the deadline.
         """
+        from .._asyncio.runs import wait_for_task
+        from .._asyncio.task_runs import TaskRun
+
         check_arguments(deadline, on_update=on_update)
         settings = settings_of(self._sender)
         return wait_for_task(settings, TaskRun(settings, task_id, on_update=on_update), deadline)

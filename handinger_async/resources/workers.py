@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .. import operations
 from .._asyncio.polling import StartFunction, UpdateFunction, check_arguments
-from .._asyncio.runs import Job, run_worker, wait_for_worker
-from .._asyncio.worker_files import ProgressFunction, download_worker_files
-from .._asyncio.worker_runs import WorkerRun
 from ..http import EVENT_STREAM
 from ..models import UNSET, Budget, DeleteWorkerResponse, Unset, Visibility, Worker, WorkerTemplate
 from ..operations import Operation
@@ -19,6 +16,9 @@ from ..streams import EventStream, FileDownload
 from ._resource import Sender, coroutine_function, resource, settings_of, to_schema
 from .schedules import Schedules
 from .webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from .._asyncio.downloads import ProgressFunction
 
 __all__ = ["Workers"]
 
@@ -291,6 +291,8 @@ class Workers:
             RunTimeoutError: It had not completed at the deadline.
             RunUnknownError: It may have been created, and its id is not known.
         """
+        from .._asyncio.runs import Job, run_worker  # here, since many programs run nothing
+
         job = Job(input=input, budget=budget, deadline=deadline, on_start=on_start, on_update=on_update)
         return run_worker(settings_of(self._sender), job)
 
@@ -312,6 +314,9 @@ class Workers:
             RunFailedError: The worker ended with an error.
             RunTimeoutError: It had not completed at the deadline.
         """
+        from .._asyncio.runs import wait_for_worker
+        from .._asyncio.worker_runs import WorkerRun
+
         check_arguments(deadline, on_update=on_update)
         settings = settings_of(self._sender)
         return wait_for_worker(settings, WorkerRun(settings, worker_id, on_update), deadline)
@@ -342,6 +347,8 @@ class Workers:
             ExceptionGroup: Some files could not be saved: it has the APIError or OSError of each, with a note that
                 names the file. The others are complete.
         """
+        from .._asyncio.worker_files import download_worker_files  # here, since most programs save no files
+
         return download_worker_files(settings_of(self._sender), worker, directory, concurrency, progress)
 
     def _send_or_stream(self, operation: Operation[Worker]) -> Coroutine[Any, Any, Worker] | EventStream:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from yarl import URL
 
+from .._checks import has_valid_labels
 from ..errors import ConfigurationError
 from ..http import Headers
 
@@ -79,8 +80,7 @@ def parse_proxy(proxy: object) -> tuple[Proxy | None, str]:
         return None, "is a SOCKS proxy: pass AiohttpTransport an aiohttp session with a connector that supports them"
     with suppress(ValueError, TypeError):
         url = URL(proxy)  # type: ignore[arg-type]
-        if url.scheme in ("http", "https") and url.raw_host:
-            url.raw_host.encode("idna")  # as the name is resolved
+        if url.scheme in ("http", "https") and url.raw_host and has_valid_labels(url.raw_host):
             if url.user is None and url.password is None:
                 return Proxy(url, Headers()), ""
             token = b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from handinger_async._checks import has_valid_labels
 from handinger_async.codec import encode_request
 from handinger_async.errors import ConfigurationError
 from handinger_async.http import DEFAULT_BASE_URL, Endpoint, Headers, Request
@@ -226,3 +227,13 @@ def test_encoded_target_of_an_operation_is_not_encoded_again() -> None:
     request = encode_request(RetrieveWorkerFile("a b/é%2F?#.md", "w/../v"))
     url, _ = Endpoint("https://example.com/v3/", "key").prepare(request)
     assert str(url) == "https://example.com/v3/api/workers/w%2F..%2Fv/files/a%20b/%C3%A9%252F%3F%23.md"
+
+
+@given(st.lists(st.sampled_from(["", "a", "a" * 63, "a" * 64]), min_size=1).map(".".join))
+def test_host_names_are_those_that_name_resolution_encodes(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        assert not has_valid_labels(host)
+    else:
+        assert has_valid_labels(host)

@@ -58,6 +58,16 @@ def test_public_names_do_not_import_aiohttp() -> None:
     assert "aiohttp" not in imported_by(names)
 
 
+def test_session_loads_nothing_that_most_first_calls_do_not_need() -> None:
+    program = (
+        "import asyncio, attrs, cattrs, sys, yarl; before = set(sys.modules); import handinger_async;"
+        "handinger_async.Session(api_key='k'); print(*set(sys.modules) - before)"
+    )
+    rare = {"schema", "_asyncio.batches", "_asyncio.part_files", "_asyncio.runs", "_digests"}
+    unwanted = {"encodings.idna", "hashlib", "random", "secrets", *(f"handinger_async.{name}" for name in rare)}
+    assert not set(run(program).split()) & unwanted
+
+
 def test_import_configures_no_logging() -> None:
     program = (
         "import logging; from handinger_async import *;"

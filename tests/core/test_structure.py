@@ -56,11 +56,11 @@ ALL_OPTIONAL = (Usage, Webhook)
 
 
 def fast(document: Any, tp: Any) -> Any:
-    return _converter._converter.structure(document, tp)
+    return _converter._converter(detailed_validation=False).structure(document, tp)
 
 
 def detailed(document: Any, tp: Any) -> Any:
-    return _converter._detailed_converter().structure(document, tp)
+    return _converter._converter(detailed_validation=True).structure(document, tp)
 
 
 def check_alike(document: Any, tp: Any) -> None:
@@ -219,7 +219,9 @@ def test_well_formed_document_is_structured_without_calls(tp: type[Any], documen
     def fail(*_: object) -> None:
         raise AssertionError("called")
 
-    hook = make_structure_hook(tp, _converter._converter, _converter.wire_name, _converter.TAGGED)
+    hook = make_structure_hook(
+        tp, _converter._converter(detailed_validation=False), _converter.wire_name, _converter.TAGGED
+    )
     called = [name for name in hook.__globals__ if name.startswith(("hook_", "unknown"))]
     assert len(called) > 4
     hook.__globals__.update(dict.fromkeys(called, fail))
@@ -248,7 +250,7 @@ def test_model_of_optional_fields_refuses_other_json_types(document: Any) -> Non
 
 @pytest.mark.parametrize("cls", RESPONSE_MODELS)
 def test_every_response_model_has_a_generated_hook(cls: type[Any]) -> None:
-    assert _converter._converter.get_structure_hook(cls).__code__.co_filename == "<string>"
+    assert _converter._converter(detailed_validation=False).get_structure_hook(cls).__code__.co_filename == "<string>"
     assert "__weakref__" not in cls.__slots__
 
 

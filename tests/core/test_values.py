@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -9,6 +10,7 @@ import attrs
 import pytest
 from hypothesis import given
 
+from handinger_async._values import by_value
 from handinger_async.models import DelayedWhen, DeleteTaskResponse, File, IntervalWhen, Usage
 from handinger_async.operations import (
     CreateWorker,
@@ -133,3 +135,29 @@ def test_pickle_of_an_older_version_gains_new_optional_fields() -> None:
         restored.__setstate__(older)
         assert restored == attrs.evolve(value, **{name: attrs.fields_dict(cls)[name].default})
         assert pickle.loads(pickle.dumps(restored)) == restored
+
+
+def make_point(decorate: Callable[[type[Any]], type[Any]]) -> type[Any]:
+    class Point:
+        x: Any
+        y: Any = attrs.field(default=0, eq=False, repr=False)
+        key: str = attrs.field(default="", repr=lambda key: "***")
+
+    return decorate(Point)
+
+
+def test_shared_methods_of_values_do_what_those_of_attrs_do() -> None:
+    shared = make_point(lambda cls: by_value(attrs.frozen(cls, eq=False, repr=False)))
+    generated = make_point(attrs.frozen)
+    fields = [(1, 2, "k"), (1, 3, "k"), (1, 2, "l"), (2, 2, "k"), ([],), ("é",)]
+    for one in fields:
+        assert repr(shared(*one)) == repr(generated(*one))
+        for other in fields:
+            assert (shared(*one) == shared(*other)) is (generated(*one) == generated(*other))
+    assert hash(shared(1, 2, "k")) == hash(shared(1, 3, "k")) != hash(shared(1, 2, "l"))
+    assert shared(1) != generated(1)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(shared([]))
+    for cycle in (shared(0), generated(0)):
+        object.__setattr__(cycle, "x", cycle)
+        assert repr(cycle) == "Point(x=..., key=***)"
