@@ -128,6 +128,9 @@ class History:
             return self._classify_with_id(key)
         if is_greeting:
             return Kind.REPEAT
+        if self._place is not None:  # another event follows the last one with an id: the server does not keep the rest
+            del self._hashes[self._next_in_tail : self._end], self._has_id[self._next_in_tail : self._end]
+            self._end = self._next_in_tail
         self._next_in_tail = self._end  # after another event, nothing repeats the tail
         return Kind.PLAIN
 
