@@ -25,8 +25,12 @@ __all__ = ["EventParser", "ServerSentEvent", "encode_event"]
 MAX_EVENT_SIZE = 16 * 1024 * 1024
 #: Milliseconds, about 30,000 years. Longer ``retry`` values are capped, since converting many digits to int is slow.
 _MAX_RETRY = 10**15
-#: Bytes. Smaller chunks are joined in the buffer: as separate objects, they would take many times their size.
-_COALESCE_SIZE = 1024
+#: Bytes. Larger chunks are not tried as one whole event.
+_WHOLE_MAX = 1024
+#: Bytes. Smaller CRLF chunks are converted as a whole: a search for plain events does not pay off.
+_CRLF_MIN = 1024
+#: Bytes. A longer tail is moved to the buffer. Each chunk copies the tail, and CPython allocates 512 bytes quickly.
+_TAIL_MAX = 447
 #: Bytes. Smaller blocks are parsed line by line: the bulk paths do not pay off.
 _BULK_MIN = 512
 _LF, _CR, _COLON = b"\n\r:"  # ints, since `int in bytes` is faster than `bytes in bytes`
@@ -107,6 +111,8 @@ class _MutableEvent(ServerSentEvent):
     __slots__ = ()
     __setattr__ = object.__setattr__
     __delattr__ = object.__delattr__  # shares a type slot with __setattr__: without this, both are slow
+    __new__: Any = object.__new__  # calls of the class run no Python code
+    __init__: Any = object.__init__
 
 
 _PlainEvent.__name__ = _PlainEvent.__qualname__ = "ServerSentEvent"
@@ -128,7 +134,6 @@ class EventParser:
     """
 
     __slots__ = (
-        "_at_boundary",
         "_bom",
         "_buffer",
         "_failed",
@@ -137,30 +142,36 @@ class EventParser:
         "_max_size",
         "_mid_line",
         "_retry",
-        "_single_event_max",
+        "_room",
+        "_simple",
         "_size",
         "_skip_lf",
+        "_tail",
         "_unreported",
+        "_whole_max",
     )
 
     def __init__(self, *, max_event_size: int = MAX_EVENT_SIZE) -> None:
         if not isinstance(max_event_size, int) or max_event_size < 1:
             raise ConfigurationError("max_event_size must be a positive integer")
         self._max_size = max_event_size
-        self._single_event_max = min(max_event_size, _COALESCE_SIZE)  # larger chunks skip the fast path
+        self._whole_max = min(max_event_size, _WHOLE_MAX)
         self._last_id = ""
         self._retry: int | None = None
         self._reset()
 
     def _reset(self) -> None:
-        self._buffer: list[bytes | bytearray] = []  # the incomplete event, with LF line ends and without comments
+        # The incomplete event, with LF line ends and without comments, is the buffer and then the tail.
+        self._buffer: list[bytes] = []
         self._size = 0  # bytes in the buffer
+        self._tail = b""
+        self._room = min(self._max_size, _TAIL_MAX)  # the longest tail: a longer one is moved to the buffer
         self._bom: bytes | None = b""  # a possible prefix of a byte order mark; None once that is decided
         self._skip_lf = False  # the last byte was a CR: an LF that follows belongs to the same line end
         self._in_comment = False  # the incomplete line is a comment
         self._failed = self._unreported = False  # an event was too large; the error was not raised yet
-        self._at_boundary = False  # True at an event boundary with no pending state: the fast path applies
-        self._mid_line = False  # True if the only pending state is a partly buffered line
+        self._simple = False  # True if the tail is the only state: no buffer, and none of the above
+        self._mid_line = False  # True if an incomplete line is in the tail or at the end of the buffer
 
     @property
     def last_event_id(self) -> str:
@@ -178,7 +189,7 @@ class EventParser:
     def retry(self) -> int | None:
         """The server's most recent ``retry`` value in milliseconds, None if it sent none."""
         retry = self._retry
-        buffered = b"".join(self._buffer)
+        buffered = b"".join((*self._buffer, self._tail))
         if b"retry" in buffered:  # takes effect at the end of its line, not of its event
             for line in buffered.split(b"\n")[:-1]:
                 name, _, value = line.decode("utf-8", "replace").partition(":")
@@ -189,7 +200,7 @@ class EventParser:
     @property
     def pending(self) -> int:
         """The number of buffered bytes: those of the incomplete event, without comments."""
-        return self._size + len(self._bom or b"")
+        return self._size + len(self._tail) + len(self._bom or b"")
 
     @property
     def truncated(self) -> bool:
@@ -197,7 +208,7 @@ class EventParser:
 
         An incomplete last line counts if it is a prefix of ``data``.
         """
-        *lines, last = b"".join(self._buffer).split(b"\n")
+        *lines, last = b"".join((*self._buffer, self._tail)).split(b"\n")
         return (last != b"" and b"data".startswith(last)) or any(
             line == b"data" or line.startswith(b"data:") for line in (*lines, last)
         )
@@ -229,47 +240,78 @@ class EventParser:
             EventTooLargeError: An event is larger than ``max_event_size``. If the same chunk completed earlier events,
                 these are returned and the next call raises. After that, every call raises until `close`.
         """
-        if self._at_boundary:
-            if len(chunk) <= self._single_event_max:  # often whole events: live streams send one per chunk
+        if self._mid_line:
+            if not (_LF in chunk or _CR in chunk):
+                tail = self._tail + chunk
+                if len(tail) <= self._room:
+                    self._tail = tail
+                else:
+                    self._set_tail(tail)
+                    if self._failed:
+                        raise self._too_large()
+                return []
+        elif self._simple and not self._tail and len(chunk) <= self._whole_max:
+            # often whole events: live streams send one per chunk
+            try:
+                text = chunk.decode()
+            except UnicodeDecodeError:
                 text = chunk.decode("utf-8", "replace")
-                if "\r" in text:  # an LF after a final CR would only add a blank line, which has no effect
-                    text = text.replace("\r\n", "\n").replace("\r", "\n")
-                head, _, rest = text.partition("data: ")
-                data, _, rest = rest.partition("\n")
-                if rest == "\n":  # usually: a single line of data
-                    if not (head or self._last_id):
-                        event = _new(_PlainEvent)
-                        _set_data(event, data)
-                        return [event]
-                    if head[:7] == "event: " and head.find("\n") == len(head) - 1:  # with a type before it
-                        return [_make_event(data, head[7:-1], self._last_id)]
-                if len(text) < _BULK_MIN and text.endswith("\n\n"):
-                    return self._parse_lines(text)
-        elif not self._mid_line:
+            if "\r" in text:  # an LF after a final CR would only add a blank line, which has no effect
+                text = text.replace("\r\n", "\n").replace("\r", "\n")
+            line, _, rest = text.partition("\n")
+            if rest == "\n":
+                data = line.removeprefix("data: ")
+                if data != line and not self._last_id:  # usually: a single line of data
+                    event = _MutableEvent()
+                    event.data = data
+                    event.__class__ = _PlainEvent
+                    return [event]
+                return self._parse_small(line)
+            data, _, end = rest.partition("\n")
+            if end == "\n" and line[:7] == "event: " and data[:6] == "data: ":  # with a type before it
+                return [_make_event(data[6:], line[7:], self._last_id)]
+            if len(text) < _BULK_MIN and rest.endswith("\n\n"):
+                return self._parse_small(text[:-2])
+        if not self._simple:
             chunk = self._strip_start(chunk)
-        elif not (_LF in chunk or _CR in chunk):
-            self._append(chunk)
-            if self._failed:
-                raise self._too_large()
-            return []
         events: list[ServerSentEvent] = []
         if _CR in chunk:
-            if len(chunk) > _COALESCE_SIZE:
+            if len(chunk) > _CRLF_MIN:
                 first, last = chunk.find(b"\r\n\r\n") + 4, chunk.rfind(b"\r\n\r\n") + 4
                 if first < last:  # whole events: plain ones need no conversion of line ends
                     self._feed_lf(_with_lf(chunk[:first]), events)
                     self._feed_crlf(chunk[first:last], events)
                     chunk = chunk[last:]
-            self._skip_lf = chunk.endswith(b"\r")
+            if chunk[-1:] == b"\r":
+                self._skip_lf = True
+                self._simple = False
             chunk = _with_lf(chunk)
+        block = self._tail + chunk
+        if self._simple and len(block) <= self._max_size:
+            block, blank, tail = block.rpartition(b"\n\n")
+            if not tail or (
+                tail[0] != _COLON
+                and len(tail) <= self._room
+                and not (_LF in tail and (tail[0] == _LF or b"\n:" in tail))
+            ):
+                self._tail = tail
+                self._mid_line = not (not tail or tail[-1] == _LF)
+                if not blank:
+                    return events
+                if len(block) < _BULK_MIN and not events:
+                    return self._parse_small(block.decode("utf-8", "replace"))
+                events += self._parse_block(block)
+                return events
+            if blank:  # the tail has comments, or is long
+                events += self._parse_block(block)
+                self._tail = b""
+                chunk = tail
         if chunk:
             self._feed_lf(chunk, events)
         if self._failed and not events:
             raise self._too_large()
         self._mid_line = not self._at_line_start()
-        self._at_boundary = not (
-            self._size or self._skip_lf or self._in_comment or self._failed or self._bom is not None
-        )
+        self._simple = not (self._buffer or self._skip_lf or self._in_comment or self._failed or self._bom is not None)
         return events
 
     def _feed_lf(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
@@ -279,20 +321,25 @@ class EventParser:
         if self._in_comment:
             _, line_end, chunk = chunk.partition(b"\n")
             self._in_comment = not line_end
-        end = chunk.rfind(b"\n\n") + 2  # just past the last blank line
-        if end == 1:  # none found, but the first line may be blank
-            end = int(chunk.startswith(b"\n") and self._at_line_start())
-        if end:
-            block, chunk = chunk[:end], chunk[end:]
-            if self._size:
-                block = b"".join((*self._buffer, block))
-                self._buffer = []
-                self._size = 0
-            if len(block) > self._max_size:
+        block, blank, rest = chunk.rpartition(b"\n\n")
+        if not blank and chunk.startswith(b"\n") and self._at_line_start():  # the first line is blank
+            blank, rest = b"\n", chunk[1:]
+        if blank:
+            if self._buffer or self._tail:
+                block = b"".join((*self._buffer, self._tail, block))
+                self._clear()
+            if len(block) >= self._max_size:
                 block = self._up_to_oversized(block)
             events += self._parse_block(block)
+            chunk = rest
         if chunk and not self._failed:
             self._buffer_tail(chunk)
+
+    def _clear(self) -> None:
+        self._buffer = []
+        self._size = 0
+        self._tail = b""
+        self._room = min(self._max_size, _TAIL_MAX)
 
     def _feed_crlf(self, block: bytes, events: list[ServerSentEvent]) -> None:
         """Parse whole events that end in CRLF CRLF."""
@@ -322,32 +369,36 @@ class EventParser:
         return chunk
 
     def _at_line_start(self) -> bool:
-        return not self._size or self._buffer[-1].endswith(b"\n")
+        last = self._tail or (self._buffer[-1] if self._buffer else b"\n")
+        return last.endswith(b"\n")
 
     def _buffer_tail(self, chunk: bytes) -> None:
         """Buffer a chunk that ends inside an event, without its comments."""
         if chunk[0] == _COLON or (_LF in chunk and b"\n:" in chunk):
             chunk = self._without_comments(chunk)
         if chunk:
-            self._append(chunk)
+            self._set_tail(self._tail + chunk)
 
-    def _append(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size > self._max_size:
-            self._fail()
-        elif len(chunk) >= _COALESCE_SIZE:
-            self._buffer.append(chunk)
-        elif self._buffer and len(self._buffer[-1]) < _COALESCE_SIZE:
-            self._buffer[-1] += chunk
-        else:
-            self._buffer.append(bytearray(chunk))
+    def _set_tail(self, tail: bytes) -> None:
+        if len(tail) > self._room:
+            self._size += len(tail)
+            if self._size > self._max_size:
+                self._fail()
+                return
+            self._buffer.append(tail)
+            self._simple = False
+            left = self._max_size - self._size
+            if left < self._room:
+                self._room = left
+            tail = b""
+        self._tail = tail
 
     def _without_comments(self, chunk: bytes) -> bytes:
         lines = chunk.split(b"\n")
         kept = [line for line in lines if not line.startswith(b":")]
         if lines[0].startswith(b":") and not self._at_line_start():  # continues a line, so it is no comment
             kept.insert(0, lines[0])
-        if lines[-1].startswith(b":"):  # not the same line: chunks without a line end go to _append
+        if lines[-1].startswith(b":"):  # not the same line: chunks without a line end do not come here
             self._in_comment = True
             kept.append(b"")
         return b"\n".join(kept)
@@ -360,14 +411,13 @@ class EventParser:
                 size = sum(len(line) + 1 for line in event.split(b"\n") if line and not line.startswith(b":"))
                 if size > self._max_size:
                     self._fail()
-                    return block[:end]
+                    return block[: max(end - 2, 0)]
             end += len(event) + 2
         return block
 
     def _fail(self) -> None:
-        self._buffer = []
-        self._size = 0
-        self._at_boundary = self._mid_line = False
+        self._clear()
+        self._simple = self._mid_line = False
         self._failed = self._unreported = True
 
     def _too_large(self) -> EventTooLargeError:
@@ -375,28 +425,40 @@ class EventParser:
         return EventTooLargeError(f"an event of the stream is larger than {self._max_size} bytes")
 
     def _parse_block(self, block: bytes) -> list[ServerSentEvent]:
-        """Parse a block of whole events.
+        """Parse a block of whole events, without its last blank line.
 
         Line ends are ASCII bytes, which no invalid UTF-8 sequence consumes. So decoding block by block gives the same
         result as decoding the whole stream.
         """
         if len(block) < _BULK_MIN:
-            return self._parse_lines(block.decode("utf-8", "replace"))
-        if block[0] == _LF:
-            block = block.lstrip(b"\n")
-        if block.startswith(b":") and not any(byte in block and line in block for byte, line in _FIELD_STARTS):
-            return []  # only comments and other lines without effect
+            return self._parse_small(block.decode("utf-8", "replace"))
         if block.startswith(b"data: "):
-            text = str(memoryview(block)[6:-2], "utf-8", "replace")
+            text = str(memoryview(block)[6:], "utf-8", "replace")
             if "\n" not in text:  # one event; the search runs at memory speed
-                return self._plain_events([text])
+                return [_make_event(text, "", self._last_id)]
             data = text.split("\n\ndata: ")
             # If no part has a second line, all events are plain.
             if "\n" not in "".join(data) or _join_lines(data):
                 return self._plain_events(data)
-        text = block.decode("utf-8", "replace")
+        if block.startswith(b"\n"):
+            return self._parse_block(block.lstrip(b"\n"))
+        if block.startswith(b":") and not any(byte in block and line in block for byte, line in _FIELD_STARTS):
+            return []  # only comments and other lines without effect
+        text = block.decode("utf-8", "replace") + "\n\n"
         events = self._uniform_events(text)
         return self._block_events(text) if events is None else events
+
+    def _parse_small(self, text: str) -> list[ServerSentEvent]:
+        """Parse a few whole events, without their last blank line."""
+        data = text.removeprefix("data: ")
+        if data != text:
+            if "\n" not in data:
+                return [_make_event(data, "", self._last_id)]
+            if "\n\n" in data:
+                parts = data.split("\n\ndata: ")
+                if "\n" not in "".join(parts):
+                    return self._plain_events(parts)
+        return self._parse_lines(text + "\n\n")
 
     def _plain_events(self, data: list[str]) -> list[ServerSentEvent]:
         """Create events that have only data."""
@@ -447,7 +509,7 @@ class EventParser:
                 events += self._parse_lines(other)
                 last_id = self._last_id
             else:
-                draft = _new(_MutableEvent)
+                draft = _MutableEvent()
                 draft.data = data
                 draft.event = name or "message"
                 draft.id = last_id = ident or last_id
@@ -467,6 +529,10 @@ class EventParser:
                     events.append(_make_event("\n".join(data), event, self._last_id))
                     data = []
                 event = ""
+                continue
+            value = line.removeprefix("data: ")
+            if value != line:
+                data.append(value)
                 continue
             name, _, value = line.partition(": ")
             if ":" in name:  # no space after the colon
@@ -501,7 +567,7 @@ def _join_lines(parts: list[str]) -> bool:
 
 
 def _make_event(data: str, event: str, id: str) -> ServerSentEvent:
-    draft = _new(_MutableEvent)
+    draft = _MutableEvent()
     draft.data = data
     draft.event = event or "message"
     draft.id = id
@@ -514,7 +580,7 @@ def _make_events(data: Iterable[str], types: Iterable[str], ids: Iterable[str]) 
     events: list[ServerSentEvent] = []
     append = events.append
     for text, name, ident in zip(data, types, ids, strict=False):  # some are infinite
-        draft = _new(_MutableEvent)
+        draft = _MutableEvent()
         draft.data = text
         draft.event = name or "message"
         draft.id = ident

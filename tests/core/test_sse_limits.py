@@ -85,6 +85,26 @@ def test_event_of_exactly_the_limit_is_parsed_and_a_larger_one_refused(size: int
             feed(parser, [*before, b"x" + stream, b""])
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 64, 300])
+@pytest.mark.parametrize("size", [447, 448, 449, 895, 1000])
+def test_limit_is_exact_for_an_event_in_small_chunks(size: int, chunk: int) -> None:
+    line = b"data: " + b"x" * (size - len(b"data: \n"))
+    chunks = [line[at : at + chunk] for at in range(0, len(line), chunk)]
+    for line_end in (b"\n", b"\r\n"):
+        parser = EventParser(max_event_size=size)
+        assert feed(parser, [b"data: a\n\n", *chunks]) == [("a", "message", "")]
+        assert (parser.pending, parser.truncated) == (len(line), True)
+        assert feed(parser, [line_end, line_end, *chunks, line_end]) == [(line[6:].decode(), "message", "")]
+        assert parser.pending == size
+        with pytest.raises(EventTooLargeError):
+            parser.feed(b"y")
+        parser = EventParser(max_event_size=size)
+        assert feed(parser, [*chunks, b"y"]) == []
+        with pytest.raises(EventTooLargeError):
+            feed(parser, [line_end])
+        assert parser.pending == 0
+
+
 def test_limit_may_be_a_single_byte() -> None:
     assert feed(EventParser(max_event_size=1), [b"\n\n: c\n\n"]) == []
 

@@ -74,6 +74,20 @@ def test_comments_after_a_long_line_are_dropped() -> None:
     assert feed(parser, [b":\ndata: b\n\n"]) == [("a" * 2000 + "\nb", "message", "")]
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 5, 16, 64, 250, 447, 448, 700])
+def test_events_of_all_lengths_parse_the_same_in_small_chunks(size: int, line_end: bytes) -> None:
+    lengths = [1, 30, 200, 430, 450, 900, 1100, 2]
+    blocks = [b"event: e\n: c\ndata: %s\nid: %d\n\n: c\n" % (b"\xc3\xa9" * (size // 2), size) for size in lengths]
+    stream = b"".join(b"data: %s\n\n%s" % (b"\xff" * size, block) for size, block in zip(lengths, blocks, strict=True))
+    stream = stream.replace(b"\n", line_end)
+    parser = EventParser()
+    events = feed(parser, [stream[at : at + size] for at in range(0, len(stream), size)])
+    expected = parse(stream)
+    assert events == expected.events
+    assert (parser.last_event_id, parser.pending) == (expected.last_event_id, expected.pending)
+
+
 def test_every_feed_returns_a_new_list() -> None:
     parser = EventParser()
     assert parser.feed(b"") is not parser.feed(b"")
