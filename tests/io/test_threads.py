@@ -144,8 +144,8 @@ def test_scope_is_cancelled_from_another_thread() -> None:
             scope.cancel()
 
         thread = threading.Thread(target=lambda: asyncio.run(cancel()))
-        thread.start()
         with pytest.raises(APITimeoutError), scope:
+            thread.start()
             await forever()
         thread.join()
 
