@@ -1,10 +1,12 @@
 """Encode operations to requests, and values back to JSON, without a network.
 
-Both clients build the request for their HTTP library, with URL, headers and body, and stop there.
+Both clients build the request for their HTTP library, with URL, headers and body, and stop there. Values are compared
+with pydantic, which encodes the official client's models.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +17,10 @@ from handinger_async.http import Endpoint, Response
 
 from . import _documents as documents
 from ._clients import KEY, OURS, OURS_JSON, parser
-from ._measure import interleave, number, table
+from ._measure import Goal, interleave, number, print_goals, table
+from .decode import DOCUMENTS, PYDANTIC, WORKER
+from .decode import ours as our_decoder
+from .decode import pydantic as pydantic_decoder
 
 OFFICIAL = "handinger 0.3.0"
 OFTEN = 100
@@ -78,6 +83,50 @@ def official() -> dict[str, Callable[[], object]]:
     }
 
 
+def encoders(kind: str, body: bytes) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """Return the functions that encode a document to a dict and to JSON, by contender."""
+    value = our_decoder(kind, fast_json=False)(body)
+
+    def to_text(*, fast_json: bool) -> Callable[[], object]:
+        chosen = parser(fast_json=fast_json)
+
+        def encode() -> object:
+            our_json.orjson = chosen
+            return to_json(value)
+
+        return encode
+
+    model = pydantic_decoder(kind)(body)
+    return {
+        PYDANTIC: (model.model_dump, model.model_dump_json),
+        OURS_JSON: (lambda: to_dict(value), to_text(fast_json=False)),
+        OURS: (lambda: to_dict(value), to_text(fast_json=True)),
+    }
+
+
+def run_values(rounds: int) -> dict[str, dict[str, float]]:
+    """Measure the encoding of values, and print it beside pydantic's."""
+    medians: dict[str, dict[str, float]] = {}
+    for label, (body, kind, times) in DOCUMENTS.items():
+        found = encoders(kind, body)
+        for place, form in enumerate(("dict", "JSON")):
+            calls = {name: _repeat(pair[place], times) for name, pair in found.items()}
+            took = interleave(calls, rounds, time.process_time)
+            medians[f"{label}, {form}"] = {name: seconds / times for name, seconds in took.items()}
+    print(f"\nvalues: speed as a multiple of {PYDANTIC}'s; microseconds")
+    names = [PYDANTIC, OURS_JSON, OURS]
+    for unit in (lambda row, name: row[PYDANTIC] / row[name], lambda row, name: row[name] * 1e6):
+        print(table(list(medians), [(name, [number(unit(row, name)) for row in medians.values()]) for name in names]))
+    small = next(label for label, (_, kind, _) in DOCUMENTS.items() if kind == WORKER)
+    goals: list[Goal] = [
+        (f"{small}, {form}: our speed over {PYDANTIC}'s", row[PYDANTIC] / row[OURS], ">=", wanted)
+        for form, wanted in (("dict", 1), ("JSON", 0.8))
+        for row in [medians[f"{small}, {form}"]]
+    ]
+    print_goals(goals)
+    return medians
+
+
 def run(rounds: int) -> dict[str, object]:
     """Measure, print and return the medians in seconds."""
     contenders = {OURS_JSON: ours(fast_json=False)}
@@ -89,7 +138,9 @@ def run(rounds: int) -> dict[str, object]:
     labels = list(contenders[OURS_JSON])
     medians = {}
     for label in labels:
-        took = interleave({name: _repeat(calls[label]) for name, calls in contenders.items()}, rounds)
+        took = interleave(
+            {name: _repeat(calls[label], OFTEN) for name, calls in contenders.items()}, rounds, time.process_time
+        )
         medians[label] = {name: seconds / OFTEN for name, seconds in took.items()}
     if OFFICIAL in contenders:
         print("speed as a multiple of the official client's")
@@ -97,12 +148,12 @@ def run(rounds: int) -> dict[str, object]:
         print(table(labels, rows))
     print("\nmicroseconds")
     print(table(labels, [(name, [number(row[name] * 1e6) for row in medians.values()]) for name in contenders]))
-    return {"seconds": medians}
+    return {"seconds": medians, "values": run_values(rounds) if OFFICIAL in contenders else {}}
 
 
-def _repeat(call: Callable[[], object]) -> Callable[[], None]:
+def _repeat(call: Callable[[], object], times: int) -> Callable[[], None]:
     def repeat() -> None:
-        for _ in range(OFTEN):
+        for _ in range(times):
             call()
 
     return repeat

@@ -30,8 +30,8 @@ class Kind(Enum):
     OLD = auto()  #: with an id; begins or continues a replay
     LAST = auto()  #: with an id; ends a replay: the last event with an id
     NEW = auto()  #: with an id; no event of a replay
-    REPEAT = auto()  #: without an id; repeats an event of the replay, the tail or the greeting
-    COMPLETE = auto()  #: without an id; repeats the end of the tail
+    REPEAT = auto()  #: repeats an event of the tail, or without an id one of the replay or the greeting
+    COMPLETE = auto()  #: repeats the end of the tail
     PLAIN = auto()  #: without an id; repeats nothing
 
 
@@ -99,6 +99,8 @@ class History:
             event = ServerSentEvent(event.data, event.event, self._last_id)
         in_replay = self._in_replay
         kind = self._classify(event, has_id=has_id)
+        if has_id and kind is Kind.REPEAT:  # its id and content tell that it is not new, whatever follows
+            return kind, []
         self._held.append((event, kind not in (Kind.NEW, Kind.PLAIN)))
         self._held_size += len(event.data) + len(event.event) + len(event.id)
         if kind is Kind.NEW or (kind is Kind.PLAIN and not in_replay):

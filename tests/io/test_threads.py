@@ -144,9 +144,14 @@ def test_scope_is_cancelled_from_another_thread() -> None:
             scope.cancel()
 
         thread = threading.Thread(target=lambda: asyncio.run(cancel()))
-        with pytest.raises(APITimeoutError), scope:
-            thread.start()
-            await forever()
+
+        async def wait() -> None:
+            with scope:
+                thread.start()
+                await forever()
+
+        with pytest.raises(APITimeoutError):
+            await wait()
         thread.join()
 
     asyncio.run(main())
