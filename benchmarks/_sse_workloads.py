@@ -35,7 +35,7 @@ def workloads() -> dict[str, Workload]:
     lines = ["\n".join(f"line {index}.{line} of a longer answer" for line in range(10)) for index in range(3_000)]
     many = ["data: " + text.replace("\n", "\ndata: ") + "\n\n" for text in lines]
     long = "x" * (8 * MIB)
-    line = "x" * (256 * KIB)
+    line = "x" * (4 * KIB)
     words = ["Grüße, größer, öfter", "日本語のテキスト", "привет, мир", "naïve café", "🙂 ok"]
     foreign = [
         f"{index} " + ", ".join(words[(index + step) % len(words)] for step in range(3)) for index in range(12_000)
@@ -59,7 +59,7 @@ def workloads() -> dict[str, Workload]:
         "bcr": Workload("an event per chunk, CRLF", [event.replace("\n", "\r\n").encode() for event in plain], deltas),
         "p": Workload("small deltas, 64-byte chunks", big(plain, 64), deltas),
         "p16": Workload("small deltas, 16-byte chunks", big(plain, 16), deltas),
-        "l16": Workload("one 256 KiB line, 16-byte chunks", big(f"data: {line}\n\n", 16), [line]),
+        "l16": Workload("4 KiB lines, 16-byte chunks", big(f"data: {line}\n\n" * 64, 16), [line] * 64),
         "c": Workload("event, id and data, 64 KiB chunks", big(fields), deltas),
         "d": Workload("ten data lines, 64 KiB chunks", big(many), lines),
         "e": Workload("CRLF, 64 KiB chunks", big("".join(plain).replace("\n", "\r\n")), deltas),

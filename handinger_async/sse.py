@@ -246,7 +246,7 @@ class EventParser:
                 if len(tail) <= self._room:
                     self._tail = tail
                 else:
-                    self._set_tail(tail)
+                    self._move_to_buffer(tail)
                     if self._failed:
                         raise self._too_large()
                 return []
@@ -376,22 +376,24 @@ class EventParser:
         """Buffer a chunk that ends inside an event, without its comments."""
         if chunk[0] == _COLON or (_LF in chunk and b"\n:" in chunk):
             chunk = self._without_comments(chunk)
-        if chunk:
-            self._set_tail(self._tail + chunk)
+        tail = self._tail + chunk
+        if len(tail) <= self._room:
+            self._tail = tail
+        else:
+            self._move_to_buffer(tail)
 
-    def _set_tail(self, tail: bytes) -> None:
-        if len(tail) > self._room:
-            self._size += len(tail)
-            if self._size > self._max_size:
-                self._fail()
-                return
-            self._buffer.append(tail)
-            self._simple = False
-            left = self._max_size - self._size
-            if left < self._room:
-                self._room = left
-            tail = b""
-        self._tail = tail
+    def _move_to_buffer(self, tail: bytes) -> None:
+        size = self._size + len(tail)
+        left = self._max_size - size
+        if left < 0:
+            self._fail()
+            return
+        self._buffer.append(tail)
+        self._size = size
+        self._tail = b""
+        self._simple = False
+        if left < _TAIL_MAX:
+            self._room = left
 
     def _without_comments(self, chunk: bytes) -> bytes:
         lines = chunk.split(b"\n")
