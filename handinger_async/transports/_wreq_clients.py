@@ -77,7 +77,10 @@ class Clients:
         return native
 
     def close(self) -> None:
-        """Cancel the requests that wait for a response, and close idle connections."""
+        """Cancel the requests that wait for a response, and forget the clients.
+
+        Idle connections are closed, and the thread ends, with the last reference to a client.
+        """
         with self._lock:
             self._closed = True
             clients, self._clients = self._clients, {}

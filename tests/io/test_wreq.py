@@ -84,7 +84,7 @@ def test_invalid_argument_is_refused(options: Any, reason: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "fits"), [(100, True), (300, False)])
-async def test_head_of_a_response_has_about_128_kib_at_most(size: int, fits: bool) -> None:
+async def test_head_of_a_response_has_128_to_256_kib_at_most(size: int, fits: bool) -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(response(b"{}", headers="".join(f"X-{each}: {'x' * 1000}\r\n" for each in range(size))))
 
@@ -225,6 +225,16 @@ async def test_certificates_are_verified_unless_told_otherwise(secure: tuple[Wir
     assert len(server.requests) == 3
 
 
+async def test_certificates_of_an_https_proxy_are_verified_too(secure: tuple[WireServer, Path]) -> None:
+    server, path = secure
+    async with new_session("http://api.example", proxy=server.url, ssl=path) as session:
+        await session.request("GET", "/x")
+    assert [request.target for request in server.requests] == ["http://api.example/x"]
+    async with new_session("http://api.example", proxy=server.url) as session:
+        with pytest.raises(APIConnectionError, match=r"cannot connect to the proxy .*certificate"):
+            await session.request("GET", "/x")
+
+
 @pytest.mark.parametrize("from_environment", [False, True])
 async def test_proxy_gets_requests_with_its_password(
     from_environment: bool, server: WireServer, monkeypatch: pytest.MonkeyPatch
@@ -307,6 +317,27 @@ async def test_thread_ends_with_the_transport(server: WireServer) -> None:
     gc.collect()
     while ours in native_threads():  # noqa: ASYNC110 - it ends by itself, soon
         await asyncio.sleep(0)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")  # noqa: PTH110
+async def test_error_that_is_kept_keeps_no_connection() -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        if request.target == "/x":
+            writer.write(response(b"{}"))
+        else:
+            writer.close()
+
+    before = native_threads()
+    async with wire_server(reply) as server:
+        async with new_session(server.url) as session:
+            with pytest.raises(APIConnectionError) as kept:
+                await session.request("POST", "/drop")
+            await session.request("GET", "/x")
+        shown_locals = [frame.f_locals.values() for frame, _ in traceback.walk_tb(kept.tb)]
+        assert not any(type(value).__name__ == "Client" for values in shown_locals for value in values)
+        await server.empty()
+        while native_threads() - before:  # noqa: ASYNC110 - it ends by itself, soon
+            await asyncio.sleep(0)
 
 
 def _use_in_child(session: Session, url: str, results: Any) -> None:
