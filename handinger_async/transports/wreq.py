@@ -30,6 +30,7 @@ KNOWN_LIMITS = {
     "registered_methods": "A request has one of the methods GET, HEAD, POST, PUT, DELETE, OPTIONS and PATCH.",
     "no_ssl_context": "Certificates to trust are a PEM file; an SSLContext is refused, and so is a client certificate.",
     "smaller_heads": "The head of a response has between 128 and 256 KiB at most.",
+    "shorter_urls": "A URL has less than 64 KiB.",
     "a_chunk_at_a_time": "HTTP chunks that arrive together are read one by one, which takes longer if they are small.",
 }
 _METHODS = {name: getattr(wreq.Method, name) for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
@@ -101,7 +102,7 @@ class WreqTransport:
         body, fields, upload = to_body(request)
         slots = None if may_last(request) else state.slots
         failure: Exception
-        response = None
+        response = pool = None
         task = asyncio.current_task()
         cancelling = task.cancelling() if task else 0
         if slots is not None:
@@ -109,14 +110,12 @@ class WreqTransport:
         try:
             if self._closed:
                 raise APIConnectionError("the transport is closed", request_sent=False)
-            client = self._clients.get(connect_timeout, tls="https" in (url.scheme, proxy and proxy.url.scheme))
+            pool = self._clients.get(connect_timeout, tls="https" in (url.scheme, proxy and proxy.url.scheme))
             if proxy is None:
-                sending = client.request(method, str(url), headers=fields, body=body)
+                response = await pool.client.request(method, str(url), headers=fields, body=body)
             else:
                 native = self._clients.proxy(proxy)
-                sending = client.request(method, str(url), headers=fields, body=body, proxy=native)
-            del client  # a traceback keeps this frame, and a client keeps its idle connections and the thread
-            response = await sending
+                response = await pool.client.request(method, str(url), headers=fields, body=body, proxy=native)
         except FAILURES as error:
             failure = adapt_error(error, url, proxy)
             if upload is not None and upload.failure is not None:
@@ -130,6 +129,7 @@ class WreqTransport:
             return decode_body(adapt_response(response, state, slots, upload))
         finally:
             del task  # it keeps its exception, which keeps this frame: no cycle of the three
+            pool = None  # a kept exception keeps this frame, and a client keeps its idle connections and the thread
             if response is None:
                 if slots is not None:
                     slots.release()

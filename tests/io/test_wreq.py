@@ -48,7 +48,14 @@ def new_session(url: str, **options: Any) -> Session:
 
 
 def test_each_known_limit_has_a_test() -> None:
-    tested = {"lower_case_names", "registered_methods", "no_ssl_context", "smaller_heads", "a_chunk_at_a_time"}
+    tested = {
+        "lower_case_names",
+        "registered_methods",
+        "no_ssl_context",
+        "smaller_heads",
+        "shorter_urls",
+        "a_chunk_at_a_time",
+    }
     assert set(KNOWN_LIMITS) == tested
 
 
@@ -355,16 +362,30 @@ def _use_in_child(session: Session, url: str, results: Any) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 async def test_forked_process_has_connections_of_its_own(server: WireServer) -> None:
-    async with new_session(server.url) as session:
+    """Another thread of the parent may create a client meanwhile, and hold the lock."""
+    transport = WreqTransport()
+    async with Session(api_key=KEY, base_url=server.url, transport=transport) as session:
         await session.request("GET", "/x")
         context = multiprocessing.get_context("fork")
         results = context.Queue()
         process = context.Process(target=_use_in_child, args=(session, server.url, results))
-        process.start()
+        with transport._clients._lock:
+            process.start()
         assert await asyncio.to_thread(results.get, timeout=HANG_GUARD) == b"{}"
         await asyncio.to_thread(process.join)
         assert process.exitcode == 0
         assert (await session.request("GET", "/x")).body == b"{}"
+
+
+async def test_response_is_complete_with_the_last_byte_of_its_length(server: WireServer) -> None:
+    transport = WreqTransport(limit=1)
+    opened = await transport.open(URL(server.url), Request("GET", "/"), connect_timeout=None)
+    assert await opened.read_chunk() == b"{}"
+    another = await transport.open(URL(server.url), Request("GET", "/"), connect_timeout=None)
+    for each in (another, opened):
+        await each.aclose()
+    await transport.aclose()
+    assert server.connections == 1
 
 
 async def test_dropped_response_closes_its_connection_and_frees_its_place() -> None:
