@@ -61,7 +61,8 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
     except (ValueError, RuntimeError) as error:  # an unsendable header or host name, a closed event loop
         failure = _NotSentError(f"the request cannot be sent: {_text(error)}")
     except asyncio.CancelledError:
-        if task is None or task.cancelling() > cancelling:
+        # A cancellation may have been counted before this function was called, and arrive here.
+        if not request.session.closed or (task and task.cancelling() > cancelling):
             raise
         failure = _NotSentError("the transport was closed")
     finally:

@@ -29,7 +29,8 @@ KNOWN_LIMITS = {
     "lower_case_names": "The names of header fields are sent in lower case.",
     "registered_methods": "A request has one of the methods GET, HEAD, POST, PUT, DELETE, OPTIONS and PATCH.",
     "no_ssl_context": "Certificates to trust are a PEM file; an SSLContext is refused, and so is a client certificate.",
-    "smaller_heads": "The head of a response has about 128 KiB at most.",
+    "smaller_heads": "The head of a response has between 128 and 256 KiB at most.",
+    "shorter_urls": "A URL has less than 64 KiB.",
     "a_chunk_at_a_time": "HTTP chunks that arrive together are read one by one, which takes longer if they are small.",
 }
 _METHODS = {name: getattr(wreq.Method, name) for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
@@ -46,7 +47,8 @@ class WreqTransport:
     transport and its responses. A forked process has connections of its own.
 
     The connect timeout covers name resolution, all addresses, a proxy's tunnel and the TLS handshake, but not the wait
-    for one of the ``limit`` requests. A response can have 1024 header fields, of 128 KiB together.
+    for one of the ``limit`` requests. A response can have 1024 header fields. Its head can have 128 KiB; between
+    that and 256 KiB it depends on how it arrives.
 
     Args:
         limit: The maximum number of requests in flight in each event loop, not counting event streams and tasks; 0 for
@@ -100,7 +102,7 @@ class WreqTransport:
         body, fields, upload = to_body(request)
         slots = None if may_last(request) else state.slots
         failure: Exception
-        response = None
+        response = pool = None
         task = asyncio.current_task()
         cancelling = task.cancelling() if task else 0
         if slots is not None:
@@ -108,24 +110,26 @@ class WreqTransport:
         try:
             if self._closed:
                 raise APIConnectionError("the transport is closed", request_sent=False)
-            client = self._clients.get(connect_timeout, tls=url.scheme == "https")
+            pool = self._clients.get(connect_timeout, tls="https" in (url.scheme, proxy and proxy.url.scheme))
             if proxy is None:
-                response = await client.request(method, str(url), headers=fields, body=body)
+                response = await pool.client.request(method, str(url), headers=fields, body=body)
             else:
                 native = self._clients.proxy(proxy)
-                response = await client.request(method, str(url), headers=fields, body=body, proxy=native)
+                response = await pool.client.request(method, str(url), headers=fields, body=body, proxy=native)
         except FAILURES as error:
             failure = adapt_error(error, url, proxy)
             if upload is not None and upload.failure is not None:
                 failure, upload.failure = upload.failure, None
         except asyncio.CancelledError:
-            if task is None or task.cancelling() > cancelling:
+            # A cancellation may have been counted before this function was called, and arrive here.
+            if not self._closed or (task and task.cancelling() > cancelling):
                 raise
             failure = APIConnectionError("the transport was closed")
         else:
             return decode_body(adapt_response(response, state, slots, upload))
         finally:
             del task  # it keeps its exception, which keeps this frame: no cycle of the three
+            pool = None  # a kept exception keeps this frame, and a client keeps its idle connections and the thread
             if response is None:
                 if slots is not None:
                     slots.release()

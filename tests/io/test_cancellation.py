@@ -16,7 +16,7 @@ from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import HandlerResult, MemoryTransport, StreamingResponse
 
 from .service import JSON, SSE, WORKER, json_response
-from .wire import WireRequest, chunked, response, wire_server
+from .wire import WireRequest, WireServer, chunked, response, wire_server
 
 KEY = "sk-canary-1234567890"
 
@@ -253,6 +253,28 @@ async def test_cancellation_on_the_wire_leaves_nothing_behind(
             await made.aclose()
         await server.empty()
     assert asyncio.all_tasks() == tasks
+
+
+async def test_cancellation_from_before_the_first_await_is_not_lost(
+    make_transport: Callable[..., Any], server: WireServer
+) -> None:
+    """As after Ctrl+C while the task runs. A connection exists already, so the first await is in the transport."""
+
+    async def call(session: Session) -> None:
+        current = asyncio.current_task()
+        assert current
+        current.cancel()
+        await session.request("GET", "/x")
+
+    transport = make_transport()
+    async with Session(api_key=KEY, base_url=server.url, transport=transport) as session:
+        await session.request("GET", "/x")
+        cancelled = asyncio.ensure_future(call(session))
+        await asyncio.wait((cancelled,))
+        assert cancelled.cancelled()
+        await session.request("GET", "/last")
+    targets = [request.target for request in server.requests]
+    assert targets.count("/x") <= 2  # it may have been sent, once
 
 
 # Cancellation by others ###############################################################################################

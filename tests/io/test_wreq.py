@@ -48,7 +48,14 @@ def new_session(url: str, **options: Any) -> Session:
 
 
 def test_each_known_limit_has_a_test() -> None:
-    tested = {"lower_case_names", "registered_methods", "no_ssl_context", "smaller_heads", "a_chunk_at_a_time"}
+    tested = {
+        "lower_case_names",
+        "registered_methods",
+        "no_ssl_context",
+        "smaller_heads",
+        "shorter_urls",
+        "a_chunk_at_a_time",
+    }
     assert set(KNOWN_LIMITS) == tested
 
 
@@ -84,7 +91,7 @@ def test_invalid_argument_is_refused(options: Any, reason: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "fits"), [(100, True), (300, False)])
-async def test_head_of_a_response_has_about_128_kib_at_most(size: int, fits: bool) -> None:
+async def test_head_of_a_response_has_128_to_256_kib_at_most(size: int, fits: bool) -> None:
     async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(response(b"{}", headers="".join(f"X-{each}: {'x' * 1000}\r\n" for each in range(size))))
 
@@ -225,6 +232,16 @@ async def test_certificates_are_verified_unless_told_otherwise(secure: tuple[Wir
     assert len(server.requests) == 3
 
 
+async def test_certificates_of_an_https_proxy_are_verified_too(secure: tuple[WireServer, Path]) -> None:
+    server, path = secure
+    async with new_session("http://api.example", proxy=server.url, ssl=path) as session:
+        await session.request("GET", "/x")
+    assert [request.target for request in server.requests] == ["http://api.example/x"]
+    async with new_session("http://api.example", proxy=server.url) as session:
+        with pytest.raises(APIConnectionError, match=r"cannot connect to the proxy .*certificate"):
+            await session.request("GET", "/x")
+
+
 @pytest.mark.parametrize("from_environment", [False, True])
 async def test_proxy_gets_requests_with_its_password(
     from_environment: bool, server: WireServer, monkeypatch: pytest.MonkeyPatch
@@ -309,6 +326,27 @@ async def test_thread_ends_with_the_transport(server: WireServer) -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")  # noqa: PTH110
+async def test_error_that_is_kept_keeps_no_connection() -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        if request.target == "/x":
+            writer.write(response(b"{}"))
+        else:
+            writer.close()
+
+    before = native_threads()
+    async with wire_server(reply) as server:
+        async with new_session(server.url) as session:
+            with pytest.raises(APIConnectionError) as kept:
+                await session.request("POST", "/drop")
+            await session.request("GET", "/x")
+        shown_locals = [frame.f_locals.values() for frame, _ in traceback.walk_tb(kept.tb)]
+        assert not any(type(value).__name__ == "Client" for values in shown_locals for value in values)
+        await server.empty()
+        while native_threads() - before:  # noqa: ASYNC110 - it ends by itself, soon
+            await asyncio.sleep(0)
+
+
 def _use_in_child(session: Session, url: str, results: Any) -> None:
     async def use() -> bytes:
         body = (await session.request("GET", "/x")).body
@@ -324,16 +362,30 @@ def _use_in_child(session: Session, url: str, results: Any) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 async def test_forked_process_has_connections_of_its_own(server: WireServer) -> None:
-    async with new_session(server.url) as session:
+    """Another thread of the parent may create a client meanwhile, and hold the lock."""
+    transport = WreqTransport()
+    async with Session(api_key=KEY, base_url=server.url, transport=transport) as session:
         await session.request("GET", "/x")
         context = multiprocessing.get_context("fork")
         results = context.Queue()
         process = context.Process(target=_use_in_child, args=(session, server.url, results))
-        process.start()
+        with transport._clients._lock:
+            process.start()
         assert await asyncio.to_thread(results.get, timeout=HANG_GUARD) == b"{}"
         await asyncio.to_thread(process.join)
         assert process.exitcode == 0
         assert (await session.request("GET", "/x")).body == b"{}"
+
+
+async def test_response_is_complete_with_the_last_byte_of_its_length(server: WireServer) -> None:
+    transport = WreqTransport(limit=1)
+    opened = await transport.open(URL(server.url), Request("GET", "/"), connect_timeout=None)
+    assert await opened.read_chunk() == b"{}"
+    another = await transport.open(URL(server.url), Request("GET", "/"), connect_timeout=None)
+    for each in (another, opened):
+        await each.aclose()
+    await transport.aclose()
+    assert server.connections == 1
 
 
 async def test_dropped_response_closes_its_connection_and_frees_its_place() -> None:
