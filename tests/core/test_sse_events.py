@@ -129,7 +129,7 @@ def test_carriage_return_in_data_comes_back_as_line_feed() -> None:
     assert feed(EventParser(), [stream]) == [("a\nid: 1\nb\n\nc", "message", "")]
 
 
-REFUSED = "the event's type is empty or has a line break, or its id has a line break or NUL"
+REFUSED = r"^the event's type is empty or has a line break, or its id has a line break or NUL$"
 
 
 @pytest.mark.parametrize("char", ["\r", "\n"])

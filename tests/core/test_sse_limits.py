@@ -151,6 +151,12 @@ def test_nothing_is_parsed_after_an_oversized_event(limit: int, before: int, lin
     assert (parser.pending, parser.truncated) == (0, False)
 
 
+def test_id_of_an_oversized_event_is_ignored_after_events_of_its_chunk() -> None:
+    parser = EventParser(max_event_size=20)
+    assert parser.feed(b"id: 1\ndata: a\n\nid: 2\ndata: 12345678901234567890\n\n") == [ServerSentEvent("a", id="1")]
+    assert parser.last_event_id == "1"
+
+
 def test_close_raises_a_pending_size_error() -> None:
     parser = EventParser(max_event_size=10)
     assert len(parser.feed(b"data: a\n\ndata: 12345")) == 1
