@@ -24,6 +24,7 @@ from .wire import HANG_GUARD, WireRequest, WireServer, chunked, forever, reset, 
 
 pytest.importorskip("wreq")
 
+from handinger_async.transports._wreq_clients import Pool
 from handinger_async.transports.wreq import KNOWN_LIMITS, WreqTransport
 
 once = RetryPolicy(max_retries=0)
@@ -341,7 +342,7 @@ async def test_error_that_is_kept_keeps_no_connection() -> None:
                 await session.request("POST", "/drop")
             await session.request("GET", "/x")
         shown_locals = [frame.f_locals.values() for frame, _ in traceback.walk_tb(kept.tb)]
-        assert not any(type(value).__name__ == "Client" for values in shown_locals for value in values)
+        assert not any(isinstance(value, Pool) for values in shown_locals for value in values)
         await server.empty()
         while native_threads() - before:  # noqa: ASYNC110 - it ends by itself, soon
             await asyncio.sleep(0)
