@@ -262,7 +262,7 @@ class EventParser:
             if rest == "\n":
                 data = line.removeprefix("data: ")
                 if data != line and not self._last_id:  # usually: a single line of data
-                    event = _MutableEvent()
+                    event: Any = _MutableEvent()
                     event.data = data
                     event.__class__ = _PlainEvent
                     return [event]
@@ -511,7 +511,7 @@ class EventParser:
                 events += self._parse_lines(other)
                 last_id = self._last_id
             else:
-                draft = _MutableEvent()
+                draft: Any = _MutableEvent()
                 draft.data = data
                 draft.event = name or "message"
                 draft.id = last_id = ident or last_id
@@ -569,7 +569,7 @@ def _join_lines(parts: list[str]) -> bool:
 
 
 def _make_event(data: str, event: str, id: str) -> ServerSentEvent:
-    draft = _MutableEvent()
+    draft: Any = _MutableEvent()
     draft.data = data
     draft.event = event or "message"
     draft.id = id
@@ -582,7 +582,7 @@ def _make_events(data: Iterable[str], types: Iterable[str], ids: Iterable[str]) 
     events: list[ServerSentEvent] = []
     append = events.append
     for text, name, ident in zip(data, types, ids, strict=False):  # some are infinite
-        draft = _MutableEvent()
+        draft: Any = _MutableEvent()
         draft.data = text
         draft.event = name or "message"
         draft.id = ident

@@ -21,7 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 from handinger_async import Session, cli
-from handinger_async._asyncio import polling, task_runs
+from handinger_async._asyncio import task_runs
 from handinger_async.cli import command
 from handinger_async.testing import FakeHandinger
 from handinger_async.testing.virtual_time import VirtualTimeLoop
@@ -66,7 +66,7 @@ def _surroundings() -> Iterator[None]:
             patch.object(sys, "argv", ["handinger-async"]),
             patch.object(asyncio, "run", run),
             patch.object(command, "Session", session),
-            patch.object(polling, "random", random.Random(0).random),
+            patch.object(random, "random", random.Random(0).random),
             patch.object(task_runs, "make_task_id", lambda: f"tsk_{next(ids):013}"),
             patch("handinger_async._asyncio.runs.make_task_id", lambda: f"tsk_{next(ids):013}"),
         ):

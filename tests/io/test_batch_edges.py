@@ -111,7 +111,7 @@ def test_deadline_of_the_session_holds_for_runs_that_are_found(tmp_path: Path, a
 @pytest.mark.parametrize("deadline", range(12, 18))
 def test_run_that_is_over_at_the_deadline_has_its_outcome(deadline: float, monkeypatch: pytest.MonkeyPatch) -> None:
     # The task is retrieved at 11.9 s, when it is over; its response is waited for until 16.9 s.
-    monkeypatch.setattr("handinger_async._asyncio.polling.random", lambda: 0.5)
+    monkeypatch.setattr("random.random", lambda: 0.5)
 
     async def main() -> None:
         fake = FakeHandinger(api="today")

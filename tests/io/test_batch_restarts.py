@@ -44,7 +44,7 @@ def is_probe(request: Request) -> bool:
 def test_run_that_is_over_at_the_deadline_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: Any
 ) -> None:
-    monkeypatch.setattr("handinger_async._asyncio.polling.random", lambda: 0.5)
+    monkeypatch.setattr("random.random", lambda: 0.5)
 
     async def main() -> None:
         fake = FakeHandinger(api="today")
