@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 from .. import operations
 from .._asyncio.polling import StartFunction, UpdateFunction, check_arguments
@@ -16,9 +16,6 @@ from ..streams import EventStream, FileDownload
 from ._resource import Sender, coroutine_function, resource, settings_of, to_schema
 from .schedules import Schedules
 from .webhooks import Webhooks
-
-if TYPE_CHECKING:
-    from .._asyncio.downloads import ProgressFunction
 
 __all__ = ["Workers"]
 
@@ -328,7 +325,7 @@ class Workers:
         directory: str | os.PathLike[str],
         *,
         concurrency: int = 4,
-        progress: ProgressFunction | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
     ) -> Coroutine[Any, Any, list[Path]]:
         """Save all files that a worker has published; each one as `FileDownload.save` does.
 
