@@ -4,6 +4,7 @@ import asyncio
 import builtins
 import inspect
 import operator
+import random
 import re
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def test_snippets_that_cannot_be_pasted_are_found(source: str, problem: str) -> 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_guide_snippets_run(guide: Path) -> None:
+    random.seed(0)  # for the intervals between questions, which decide the number of comments in a relayed stream
     in_time = asyncio.run if guide.stem == "vcrpy" else run  # over sockets: in real time
     in_time(run_readme.run(guide.read_text(encoding="utf-8"), guide.name))
 

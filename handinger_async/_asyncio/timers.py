@@ -145,7 +145,7 @@ class _SharedTimer:
         #: The time at which each wait expires, in the order of their beginning.
         self.ends: dict[CancelScope, float] = {}
         #: Set to the first of the ends, or earlier.
-        self.handle = self._schedule(end)
+        self.handle: asyncio.TimerHandle = self._schedule(end)
 
     def remove(self, scope: CancelScope) -> None:
         """Remove a wait that has ended, or expired. A timer without waits is kept for the next one, within limits."""

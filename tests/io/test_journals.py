@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,14 +64,22 @@ class Process:
         self.is_dead = False
         self.loop = asyncio.get_running_loop()
         self.dead = asyncio.Event()
+        #: The files are not copied while a thread writes them: a copy of one half before and one after is no kill.
+        self.writing = threading.RLock()
         self.left: set[asyncio.Future[Any]] = set()
 
     async def run(self, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[RunResult[Any]] | None:
         """Run the batch; return None if it was killed: then the journal is as it was at that moment."""
         inputs = options.pop("inputs", names(NUMBER))
         with monkeypatch.context() as patch:
-            execute = Journal._run  # without waiting for the disk: nothing is killed but a process
-            patch.setattr(Journal, "_run", lambda self, text, *rest: execute(self, text.replace("FULL", "OFF"), *rest))
+            execute = Journal._run
+
+            def execute_locked(journal: Journal, text: str, *rest: Any) -> Any:
+                with self.writing:
+                    # Without waiting for the disk: nothing is killed but a process.
+                    return execute(journal, text.replace("FULL", "OFF"), *rest)
+
+            patch.setattr(Journal, "_run", execute_locked)
             for method in ("post", "start", "refuse", "sought", "finish", "fact"):
                 patch.setattr(Journal, method, self._recorded(getattr(Journal, method)))
             session = Session(api_key="key", transport=MemoryTransport(self._request))
@@ -89,6 +98,10 @@ class Process:
         return None
 
     def _step(self) -> None:
+        with self.writing:
+            self._step_alone()
+
+    def _step_alone(self) -> None:
         if self.is_dead:
             raise sqlite3.OperationalError("dead")
         if self.steps == self.kill_at:
@@ -101,9 +114,10 @@ class Process:
 
     def _recorded(self, method: Any) -> Any:
         def record(journal: Journal, *args: Any) -> Any:
-            self._step()
-            result = method(journal, *args)
-            self._step()
+            with self.writing:
+                self._step()
+                result = method(journal, *args)
+                self._step()
             return result
 
         return record
