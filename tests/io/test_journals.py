@@ -93,6 +93,8 @@ class Process:
             batch.cancel()
             await asyncio.wait((batch,))
             await session.aclose()
+        # Under another name: SQLite in the killed process may still close its files, and removes some by their names.
+        self.journal = self.journal.with_name(f"again-{self.journal.name}")
         for path in self.journal.parent.glob("killed*"):
             path.replace(path.with_name(self.journal.name + path.name.removeprefix("killed")))
         return None
@@ -146,7 +148,9 @@ async def until_done(
         path.unlink()
     happened = True
     for kill_at in kills:
-        happened = await Process(journal, handler, kill_at).run(monkeypatch, **options) is None
+        process = Process(journal, handler, kill_at)
+        happened = await process.run(monkeypatch, **options) is None
+        journal = process.journal
     results = await Process(journal, handler).run(monkeypatch, **options)
     assert results is not None
     return results, happened
