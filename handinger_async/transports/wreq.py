@@ -1,4 +1,4 @@
-"""Transport based on wreq, a client in Rust: several times as fast as aiohttp. It needs the extra ``wreq``."""
+"""Transport based on wreq, a client in Rust. It needs the extra ``wreq``."""
 
 from __future__ import annotations
 
