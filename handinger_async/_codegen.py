@@ -1,4 +1,4 @@
-"""What the generators of structure and unstructure hooks share: names, fields, types and compilation."""
+"""The parts that the generators of structure and unstructure hooks share: names, fields, types and compilation."""
 
 from __future__ import annotations
 

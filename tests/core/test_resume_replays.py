@@ -94,6 +94,21 @@ def test_replay_may_begin_at_any_event_with_the_last_id(begin: int) -> None:
     assert delivered(*log[:3], after=tuple(log[begin:])) == ["d"]
 
 
+def test_repeated_id_is_dropped_though_the_rest_of_the_replay_is_missing() -> None:
+    stream = resumed(*(event("1", content) for content in "abc"))
+    assert stream.feed(event("1", "b")) == []
+    assert stream.end() == []
+
+
+def test_ping_that_the_server_does_not_keep_hides_no_later_replay() -> None:
+    stream = resumed(event("1", "a"), plain("ping"))
+    assert [event.data for event in stream.feed(event("1", "a") + plain("b"))] == ["b"]
+    stream.interrupted(CUT)
+    stream.connected(SSE)
+    assert stream.feed(event("1", "a") + plain("b")) == []
+    assert stream.end() == []
+
+
 def test_repetition_that_turns_out_to_be_none_is_delivered_in_order() -> None:
     before = [event("1", "ping"), event("2", "ping"), event("3", "a")]
     after = (event("1", "ping"), plain("b"), event("2", "ping"), event("3", "c"), event("4", "d"))

@@ -1,4 +1,4 @@
-"""What is particular to the transport over wreq: its arguments, its known limits, its thread, its errors."""
+"""The transport over wreq alone: its arguments, its known limits, its thread, its errors."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""How the transport over wreq connects: names, certificates, timeouts, and the reasons why there is no connection."""
+"""Connecting over wreq: names, certificates, timeouts, and the reasons why there is no connection."""
 
 import asyncio
 import os
