@@ -113,7 +113,7 @@ class Bare(Client):
         await self._session.close()
 
 
-class BareWreq(Client):
+class BareWreq(Bare):
     """Hand-written wreq code without types, retries or timeouts."""
 
     def __init__(self, base_url: str) -> None:
@@ -128,12 +128,6 @@ class BareWreq(Client):
         async with self._client.get(self._base + path) as response:
             response.raise_for_status()
             return self._loads(await response.bytes())
-
-    async def worker(self, worker_id: str) -> Any:
-        return await self._get(worker_id)
-
-    async def schedules(self) -> Any:
-        return await self._get("many/schedules")
 
     async def events(self, worker_id: str) -> int:
         count = 0
