@@ -42,6 +42,7 @@ class Route:
     Attributes:
         has_body: True if fields outside the path are sent as a JSON body, False if they are sent as the query.
         path_parameters: The fields in the path, each with True if it may contain slashes.
+        accept: The media type of the response: JSON, an event stream, or ``application/octet-stream`` for a file.
 
     Raises:
         ConfigurationError: There is no rule where to send fields with this method.
@@ -53,6 +54,7 @@ class Route:
     blocking: bool = False
     has_body: bool = attrs.field(init=False, eq=False, repr=False)
     path_parameters: dict[str, bool] = attrs.field(init=False, eq=False, repr=False)
+    accept: str = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.method not in _HAS_BODY:
@@ -63,6 +65,8 @@ class Route:
         object.__setattr__(self, "has_body", _HAS_BODY[self.method])
         parameters = {name: bool(dots) for name, dots in PATH_PARAMETER.findall(self.path)}
         object.__setattr__(self, "path_parameters", parameters)
+        accept = EVENT_STREAM if self.returns is ServerSentEvent else BINARY if self.returns is bytes else JSON
+        object.__setattr__(self, "accept", accept)
 
 
 class Operation(Generic[R]):
@@ -84,16 +88,14 @@ class Operation(Generic[R]):
         return [name for name in attrs.fields_dict(fields) if name not in cls.route.path_parameters]
 
     @property
-    def streams(self) -> bool:
-        """True if the response is a stream of events."""
-        return self.route.returns is ServerSentEvent or getattr(self, "stream", False)
+    def accept(self) -> str:
+        """The media type of the response; that of the route unless ``stream`` is true."""
+        return EVENT_STREAM if getattr(self, "stream", False) else self.route.accept
 
     @property
-    def accept(self) -> str:
-        """The media type of the response: JSON, an event stream, or ``application/octet-stream`` for a file."""
-        if self.streams:
-            return EVENT_STREAM
-        return BINARY if self.route.returns is bytes else JSON
+    def streams(self) -> bool:
+        """True if the response is a stream of events."""
+        return self.accept == EVENT_STREAM
 
     def as_stream(self) -> Self:
         """Return the operation that requests a stream of events.

@@ -6,7 +6,7 @@ An API key never appears in a ``repr``: sensitive header values are `Secret` str
 from __future__ import annotations
 
 import re
-from collections.abc import ItemsView, Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from platform import python_version
 from typing import TYPE_CHECKING, ClassVar, TypeVar, overload
@@ -20,9 +20,19 @@ from ._values import by_value
 from .errors import ConfigurationError, quoted, shorten
 
 if TYPE_CHECKING:
-    from typing import Any, NoReturn, Self
+    from typing import Any, NoReturn, Protocol, Self
 
-    from multidict import MultiMapping
+    class ReceivedFields(Protocol):
+        """The header fields of a response, as an HTTP client has them; aiohttp's multidicts are such."""
+
+        def getall(self, name: str, default: tuple[()], /) -> Sequence[str]:
+            """Return the values of all fields of this name, in any case."""
+            ...
+
+        def items(self) -> Iterable[tuple[str, str]]:
+            """Return names and values."""
+            ...
+
 
 __all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "MultipartBody", "Part", "Request", "Response", "Secret"]
 
@@ -178,13 +188,13 @@ class ReceivedHeaders(Headers):
 
     __slots__ = ("_received",)
 
-    def __init__(self, received: MultiMapping[str]) -> None:
+    def __init__(self, received: ReceivedFields) -> None:
         self._received = received
 
     def __getattr__(self, name: str) -> Any:
         if name != "_fields":
             raise AttributeError(name)
-        self._fields = Headers(self._received)._fields
+        self._fields = Headers(self._received.items())._fields
         return self._fields
 
     def get(self, name: str, /, default: object = None) -> Any:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from weakref import WeakSet
 
 import wreq
+from wreq.header import HeaderMap
 
-from ..errors import APIConnectionError, ConfigurationError
-from ..http import Headers
+from ..errors import APIConnectionError
+from ..http import ReceivedHeaders
 from ._wreq_errors import FAILURES, adapt_error
 from ._wreq_requests import Upload
 
-__all__ = ["LoopState", "WreqResponse", "adapt_response"]
+__all__ = ["LoopState", "WreqResponse"]
 
 
 class LoopState:
@@ -47,25 +49,23 @@ class LoopState:
             self.loop.call_soon_threadsafe(self.close)
 
 
-def adapt_response(
-    response: wreq.Response, state: LoopState, slots: asyncio.Semaphore | None, upload: Upload | None
-) -> WreqResponse:
-    """Convert a response of wreq whose status and headers have arrived.
+class Fields:
+    """The header fields of a response of wreq, decoded when they are read.
 
-    Raises:
-        APIConnectionError: The headers are malformed.
+    Args:
+        received: The fields, as bytes.
     """
-    adapted = WreqResponse(response, state, slots, upload)
-    try:
-        adapted.headers = Headers(
-            [(str(name, "latin-1"), str(value, "utf-8", "surrogateescape")) for name, value in response.headers]
-        )
-    except ConfigurationError as error:
-        adapted.close()
-        reason = error.message
-    else:
-        return adapted
-    raise APIConnectionError(f"malformed response headers: {reason}")
+
+    def __init__(self, received: HeaderMap) -> None:
+        self._received = received
+
+    def getall(self, name: str, _default: tuple[()]) -> list[str]:
+        """Return the values of all fields of this name, in any case."""
+        return [str(value, "utf-8", "surrogateescape") for value in self._received.get_all(name)]
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Return names and values."""
+        return ((str(name, "latin-1"), str(value, "utf-8", "surrogateescape")) for name, value in self._received)
 
 
 class WreqResponse:
@@ -78,12 +78,11 @@ class WreqResponse:
         upload: The body of the request, which may not be sent completely.
     """
 
-    headers: Headers
-
     def __init__(
         self, response: wreq.Response, state: LoopState, slots: asyncio.Semaphore | None, upload: Upload | None
     ) -> None:
         self.status = response.status.as_int()
+        self.headers = ReceivedHeaders(Fields(response.headers))
         self._stream = response.stream()
         #: The bytes that are missing; None if that is not known.
         self._left = response.content_length

@@ -19,7 +19,7 @@ from ._proxies import Proxies, check_environment, parse_proxy
 from ._wreq_clients import Clients, load_certificates
 from ._wreq_errors import FAILURES, adapt_error
 from ._wreq_requests import to_body
-from ._wreq_responses import LoopState, adapt_response
+from ._wreq_responses import LoopState, WreqResponse
 
 __all__ = ["KNOWN_LIMITS", "WreqTransport"]
 
@@ -126,7 +126,7 @@ class WreqTransport:
                 raise
             failure = APIConnectionError("the transport was closed")
         else:
-            return decode_body(adapt_response(response, state, slots, upload))
+            return decode_body(WreqResponse(response, state, slots, upload))
         finally:
             del task  # it keeps its exception, which keeps this frame: no cycle of the three
             pool = None  # a kept exception keeps this frame, and a client keeps its idle connections and the thread
