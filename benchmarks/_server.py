@@ -34,6 +34,23 @@ def pin(core: int) -> None:
         os.sched_setaffinity(0, {core})
 
 
+@contextmanager
+def on_all_cores() -> Iterator[None]:
+    """Unpin this thread for a while, and so the threads that are started meanwhile.
+
+    A client with a thread of its own is made to use a second core.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 #: Busy loop at idle priority until the parent exits. Arguments: core, process id of the parent.
 RESTLESS = """
 import os, sys

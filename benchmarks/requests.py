@@ -18,7 +18,7 @@ from typing import Any
 
 from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS, OURS_WREQ, Client, available, make
 from ._measure import Goal, interleave_clients, number, print_goals, run_loop, table
-from ._server import served
+from ._server import on_all_cores, served
 
 #: By label: the call, and its number in one round.
 CALLS: dict[str, tuple[Callable[[Client], Awaitable[Any]], int]] = {
@@ -61,6 +61,9 @@ async def measure(base_url: str, names: list[str]) -> dict[str, dict[str, float]
     """Return the median seconds of each client in this process, by label."""
     clients = {name: make(name, base_url) for name in names}
     measures = {label: partial(one_by_one, call=call, times=often) for label, (call, often) in CALLS.items()}
+    with on_all_cores():
+        for client in clients.values():
+            await client.worker("small")
     medians = await interleave_clients(clients, {**measures, IN_FLIGHT: all_at_once}, TURNS)
     for client in clients.values():
         await client.aclose()

@@ -11,7 +11,7 @@ from functools import partial
 from . import _documents as documents
 from ._clients import BARE, OFFICIAL, OFFICIAL_AIOHTTP, OURS, OURS_JSON, Client, Ours, available, make
 from ._measure import Goal, interleave_clients, number, print_goals, run_loop, table
-from ._server import served
+from ._server import on_all_cores, served
 
 EACH, BULK = "an event per HTTP chunk", "16 KiB of events per chunk"
 WORKERS = {EACH: "each", BULK: "bulk"}
@@ -33,6 +33,9 @@ async def measure(names: list[str], base_url: str, rounds: int) -> dict[str, dic
     clients[ASYNC_FOR] = Ours(base_url, fast_json=False)
     clients[BATCHES] = Ours(base_url, fast_json=False, batches=True)
     measures = {label: partial(once, worker_id=worker_id) for label, worker_id in WORKERS.items()}
+    with on_all_cores():
+        for client in clients.values():
+            await client.worker("small")
     medians = await interleave_clients(clients, measures, rounds)
     for client in clients.values():
         await client.aclose()
