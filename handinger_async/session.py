@@ -160,10 +160,8 @@ class Session(Runs):
         options = self._settings.options.extend(headers=headers, query=query, body=body)
         if idempotency_key is not None:
             options = options.extend(headers={"Idempotency-Key": idempotency_key})
-        if timeouts is not None:
-            options = attrs.evolve(options, timeouts=timeouts)
-        if retry is not None:
-            options = attrs.evolve(options, retry=retry)
+        given: dict[str, Any] = {"timeouts": timeouts, "retry": retry}
+        options = attrs.evolve(options, **{name: value for name, value in given.items() if value is not None})
         view = Session.__new__(Session)
         view.__dict__.update(_settings=attrs.evolve(self._settings, options=options), _is_view=True)
         return view

@@ -111,6 +111,8 @@ class Options:
         for argument, given in {"headers": headers, "query": query, "body": body}.items():
             if given is not None and not isinstance(given, Mapping):  # omit the value, which may contain a secret
                 raise ConfigurationError(f"{argument} must be a mapping, not {type(given).__name__}")
+        if not (headers or query or body):
+            return self
         fields = headers or {}
         added = Headers({name: value for name, value in fields.items() if value is not None})
         omitted = frozenset(name.lower() for name in Headers(dict.fromkeys(fields, "")) if name not in added)
