@@ -7,17 +7,14 @@ They follow the WHATWG rules: https://html.spec.whatwg.org/multipage/server-sent
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import repeat
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
 from ._json import loads
 from .errors import ConfigurationError, EventTooLargeError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
 
 __all__ = ["EventParser", "ServerSentEvent", "encode_event"]
 
@@ -286,8 +283,7 @@ class EventParser:
                 self._skip_lf = True
                 self._simple = False
             chunk = _with_lf(chunk)
-        block = self._tail + chunk
-        if self._simple and len(block) <= self._max_size:
+        if self._simple and len(block := self._tail + chunk) <= self._max_size:
             block, blank, tail = block.rpartition(b"\n\n")
             if not tail or (
                 tail[0] != _COLON

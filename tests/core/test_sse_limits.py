@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from handinger_async.errors import ConfigurationError, EventTooLargeError
-from handinger_async.sse import EventParser, ServerSentEvent
+from handinger_async.sse import _TAIL_MAX, EventParser, ServerSentEvent
 
 from .sse_cases import feed, splits
 
@@ -234,3 +234,11 @@ def test_small_chunks_take_little_more_memory_than_their_bytes() -> None:
         assert tracemalloc.get_traced_memory()[0] < 1.5 * parser.pending
     finally:
         tracemalloc.stop()
+
+
+def test_lines_of_a_long_event_are_not_copied_with_each_chunk() -> None:
+    parser = EventParser()
+    for _ in range(2_000):
+        parser.feed(b"data: x\n")
+        assert len(parser._tail) <= _TAIL_MAX
+    assert parser.feed(b"\n")[0].data == "\n".join(["x"] * 2_000)

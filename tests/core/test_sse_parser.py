@@ -153,6 +153,15 @@ def test_chunks_of_whole_events_parse_like_the_joined_stream(first: bytes, line_
         )
 
 
+@pytest.mark.parametrize("end", [b"", b": comment", b"data: c"])
+@pytest.mark.parametrize("data", ["b", "b" * 1000])
+def test_event_with_other_line_ends_follows_many_with_crlf(end: bytes, data: str) -> None:
+    parser = EventParser()
+    parser.feed(b"data: 0\n\n")  # the start of a stream is parsed another way
+    chunk = b"data: a\r\n\r\n" * 300 + f"data: {data}\n\n".encode() + end
+    assert parser.feed(chunk) == [ServerSentEvent("a")] * 300 + [ServerSentEvent(data)]
+
+
 def test_large_crlf_chunk_without_blank_line_continues_the_event() -> None:
     chunks = [b"data: 0\r\nda", b"ta\r\ndata: " + b"x" * 3000 + b"\r\n", b"\r\n"]
     assert feed(EventParser(), chunks) == [("0\n\n" + "x" * 3000, "message", "")]
