@@ -70,7 +70,7 @@ async def once(
     """Return the memory of the process with all streams open in bytes, and the processor time in seconds."""
     streams: list[T] = []
     while len(streams) < count:
-        names = [f"w{len(streams) + index}" for index in range(_OPENING)]
+        names = [f"w{index}" for index in range(len(streams), min(count, len(streams) + _OPENING))]
         streams += await asyncio.gather(*map(open_stream, names))
     readers = [asyncio.create_task(read(stream)) for stream in streams]
     await asyncio.sleep(0)

@@ -52,26 +52,27 @@ def scaling(rounds: int) -> dict[str, float]:
     Returns:
         The factor, by case.
     """
+    line = b"data: 0123456789abcdef0123456789abcdef\n"
 
-    def contender(size: int, chunk: int, line: bool) -> Callable[[], object]:
-        event = b"data: " + b"x" * size + b"\n\n" if line else b"data: 0123456789abcdef0123456789abcdef\n\n"
-        chunks = cut(event if line else event * (size // len(event)), chunk)
+    def contender(size: int, chunk: int, stream: Callable[[int], bytes]) -> Callable[[], object]:
+        chunks = cut(stream(size), chunk)
 
         def call() -> None:
             parser = EventParser(max_event_size=64 * MIB)
-            deque(map(parser.feed, chunks), maxlen=0)
+            deque(map(parser.feed, [*chunks, b"\n\n"]), maxlen=0)
 
         return call
 
     cases = {
-        "short events in 16-byte chunks, 1 to 2 MiB": (MIB, 16, False),
-        "one line in 16-byte chunks, 1 to 2 MiB": (MIB, 16, True),
-        "one line in 4 KiB chunks, 8 to 16 MiB": (8 * MIB, 4 * KIB, True),
+        "short events in 16-byte chunks, 1 to 2 MiB": (MIB, 16, lambda size: (line + b"\n") * (size // len(line))),
+        "one event of short lines in 16-byte chunks, 1 to 2 MiB": (MIB, 16, lambda size: line * (size // len(line))),
+        "one line in 16-byte chunks, 1 to 2 MiB": (MIB, 16, lambda size: b"data: " + b"x" * size),
+        "one line in 4 KiB chunks, 8 to 16 MiB": (8 * MIB, 4 * KIB, lambda size: b"data: " + b"x" * size),
     }
     contenders = {}
-    for name, (size, chunk, line) in cases.items():
-        contenders[name] = contender(size, chunk, line)
-        contenders[f"{name}, doubled"] = contender(2 * size, chunk, line)
+    for name, (size, chunk, stream) in cases.items():
+        contenders[name] = contender(size, chunk, stream)
+        contenders[f"{name}, doubled"] = contender(2 * size, chunk, stream)
     seconds = interleave(contenders, rounds, time.process_time)
     return {name: seconds[f"{name}, doubled"] / seconds[name] for name in cases}
 

@@ -1,8 +1,9 @@
-"""JSON bytes to values and back, with orjson if it is installed and with the same results without it.
+"""JSON bytes to values and back, with orjson if it is installed, and with equal results without it.
 
 The two parsers differ in rare cases, which are decided here: the constants ``NaN`` and ``Infinity`` and numbers beyond
 a double are refused; integers beyond 64 bits become floats; lone surrogates (half an emoji, truncated by a server that
-counts UTF-16 units) are kept; a leading byte order mark is skipped.
+counts UTF-16 units) are kept; a leading byte order mark is skipped. They spell small floats differently: ``1e-7`` and
+``1e-07``.
 """
 
 from __future__ import annotations

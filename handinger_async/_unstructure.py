@@ -10,10 +10,10 @@ For each model, `make_unstructure_hook` generates one function, which also conve
             if (v := o1.filename) is not None:
                 d1["filename"] = v
             ...
-            x1.append(unknown(o1._extra) | d1 if o1._extra else d1)
+            x1.append(convert(o1._extra) | d1 if o1._extra else d1)
         d0 = {"id": o0.id, "error": v if (v := o0.error).__class__ in atoms else convert(v), "files": x1, ...}
         ...
-        return unknown(o0._extra) | d0 if o0._extra else d0
+        return convert(o0._extra) | d0 if o0._extra else d0
 
 It has no rules of its own: a value that JSON has no type for goes to the converter's hook.
 
@@ -34,6 +34,7 @@ import attrs
 import cattrs
 
 from ._codegen import Writer, indent, is_response_model, is_string_literal
+from .models import UnknownWorkerSchedule
 
 __all__ = ["make_copy_hook", "make_unstructure_hook"]
 
@@ -145,16 +146,16 @@ class _UnstructureWriter(Writer):
         if tp is datetime:
             return [], f"v.isoformat() if (v := {source}).__class__ is datetime else {self._hook(tp)}(v)"
         if is_response_model(tp):
-            o = self._local("o")
+            o = source if source.isidentifier() else self._local("o")
             lines, document = self.make(tp, o)
-            return [f"{o} = {source}", *lines], f"({document})"
+            return lines if o == source else [f"{o} = {source}", *lines], f"({document})"
         if get_origin(tp) is dict and get_args(tp)[-1] is Any:
-            copied = f"{{k: v if v.__class__ in atoms else convert(v) for k, v in {source}.items()}}"
-            return self._check(dict, source), copied
+            return [], f"{{k: v if v.__class__ in atoms else convert(v) for k, v in {source}.items()}}"
         if get_origin(tp) is list:
             x, o = self._local("x"), self._local("o")
             loop = [f"{x} = []", f"for {o} in {source}:", *indent(self._append(get_args(tp)[0], x, o))]
-            return [*self._check(list, source), *loop], x
+            check = [f"if {source}.__class__ is not list: refuse({source})"] if self._exact else []
+            return [*check, *loop], x
         return [], f"{self._hook(tp)}({source})"
 
     def _append(self, tp: Any, x: str, o: str) -> list[str]:
@@ -167,6 +168,9 @@ class _UnstructureWriter(Writer):
             test = f"{'elif' if branches else 'if'} {o}.__class__ is {self.name('class', cls)}:"
             lines, value = self.make(cls, o)
             branches += [test, *indent([*lines, f"{x}.append({value})"])]
+        if UnknownWorkerSchedule in get_args(tp):
+            test = f"elif {o}.__class__ is {self.name('class', UnknownWorkerSchedule)}:"
+            branches += [test, f" {x}.append(convert({o}.raw))"]
         return [*branches, "else:", f" {x}.append(convert({o}))"]
 
     def _atom(self, tp: type[Any], source: str) -> str:
@@ -174,9 +178,6 @@ class _UnstructureWriter(Writer):
             return source
         finite = " and v - v == 0" if tp is float else ""
         return f"v if (v := {source}).__class__ is {tp.__name__}{finite} else refuse(v)"
-
-    def _check(self, cls: type[Any], source: str) -> list[str]:
-        return [f"if {source}.__class__ is not {cls.__name__}: refuse({source})"] if self._exact else []
 
     def _hook(self, tp: Any) -> str:
         if self._exact:
