@@ -103,7 +103,7 @@ class Operation(Generic[R]):
         Raises:
             ConfigurationError: The operation has no such form.
         """
-        if self.accept == EVENT_STREAM:
+        if self.streams:
             return self
         if not hasattr(self, "stream"):
             raise ConfigurationError(f"{type(self).__name__} cannot respond with a stream")

@@ -15,7 +15,8 @@ C = TypeVar("C", bound=type[Any])
 def by_value(cls: C) -> C:
     """Compare, hash and show the objects of an attrs class, made with ``eq=False, repr=False``, by their fields.
 
-    The methods do what those of attrs do. attrs would compile them for each class: two fifths of the time to make one.
+    The methods do what those of attrs do for fields without functions for ``eq`` and without ``hash``. attrs would
+    compile them for each class: two fifths of the time to make one.
     """
     fields = attrs.fields(cls)
     class_and_fields = attrgetter("__class__", *[field.name for field in fields if field.eq])

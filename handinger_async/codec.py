@@ -136,10 +136,9 @@ def decode_response(operation: Operation[R], response: Response) -> R:
 
 
 def _decode_body(operation: Operation[Any], response: Response) -> Any:
-    accept = operation.accept
-    if accept == EVENT_STREAM:
+    if operation.streams:
         return _decode_events(response)
-    if accept == BINARY:
+    if operation.accept == BINARY:
         return response.body
     if operation.route.returns is str:
         return _decode_email(response)
@@ -401,7 +400,7 @@ def encode_response(operation: Operation[R], result: R) -> Response:
     """
     value: Any = result
     accept = operation.accept
-    if accept == EVENT_STREAM:
+    if operation.streams:
         body = b"".join(_encode_events(value))
     elif accept == BINARY:
         body = value

@@ -34,11 +34,9 @@ or the end of a key, is not recognized. ``.body`` and ``.response.body`` are as 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from typing import Any, Self
-
     from .http import Response
 
 __all__ = [

@@ -9,7 +9,7 @@ import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from platform import python_version
-from typing import TYPE_CHECKING, ClassVar, TypeVar, overload
+from typing import Any, ClassVar, NoReturn, Protocol, Self, TypeVar, overload
 
 import attrs
 from yarl import URL
@@ -18,21 +18,6 @@ from ._checks import DEFAULT_BASE_URL, check_base_url, key_problem
 from ._multipart import MultipartBody, Part
 from ._values import by_value
 from .errors import ConfigurationError, quoted, shorten
-
-if TYPE_CHECKING:
-    from typing import Any, NoReturn, Protocol, Self
-
-    class ReceivedFields(Protocol):
-        """The header fields of a response, as an HTTP client has them; aiohttp's multidicts are such."""
-
-        def getall(self, name: str, default: tuple[()], /) -> Sequence[str]:
-            """Return the values of all fields of this name, in any case."""
-            ...
-
-        def items(self) -> Iterable[tuple[str, str]]:
-            """Return names and values."""
-            ...
-
 
 __all__ = ["DEFAULT_BASE_URL", "Endpoint", "Headers", "MultipartBody", "Part", "Request", "Response", "Secret"]
 
@@ -177,10 +162,22 @@ class Headers(Mapping[str, str]):
         return Headers, (masked,)
 
 
+class ReceivedFields(Protocol):
+    """The header fields of a response, as an HTTP client has them; aiohttp's multidicts are such."""
+
+    def getall(self, name: str, default: tuple[()], /) -> Sequence[str]:
+        """Return the values of all fields of this name, in any case."""
+        ...
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return names and values."""
+        ...
+
+
 class ReceivedHeaders(Headers):
     """The header fields of a response, which become `Headers` when more is asked for than the value of a field.
 
-    A call reads three fields of a dozen. To make `Headers` of all takes 8 % of its instructions.
+    A call reads three fields of a dozen: see ``docs/explanation/performance.rst``.
 
     Args:
         received: The fields, which an HTTP parser has accepted.

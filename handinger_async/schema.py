@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from ._json import dumps
 from .errors import APIResponseValidationError, ConfigurationError, quoted, shorten
-
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = ["decode", "make_schema"]
 

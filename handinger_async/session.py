@@ -22,7 +22,7 @@ from ._checks import check_base_url, check_relative_url, encode_json
 from ._query import join_queries, to_query
 from .codec import encode_request
 from .errors import ConfigurationError, quoted
-from .http import BINARY, DEFAULT_BASE_URL, EVENT_STREAM, JSON, Headers, Request, Response, authorize, make_endpoint
+from .http import BINARY, DEFAULT_BASE_URL, JSON, Headers, Request, Response, authorize, make_endpoint
 from .models import File
 from .operations import Operation
 from .resources import Tasks, Workers
@@ -313,7 +313,7 @@ def _check_operation(operation: object) -> None:
 
 def _check_json(operation: Operation[Any]) -> None:
     _check_operation(operation)
-    if operation.accept == EVENT_STREAM:
+    if operation.streams:
         raise ConfigurationError(f"the response to this {type(operation).__name__} is a stream: use stream()")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import attrs
 
@@ -17,9 +17,6 @@ from ._converter import structure
 from ._json import loads
 from .errors import APIResponseValidationError, ConfigurationError, HandingerError, WebhookTokenError
 from .models import Task
-
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = ["WebhookDelivery", "receive"]
 

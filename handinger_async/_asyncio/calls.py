@@ -76,7 +76,9 @@ class Settings:
     max_event_size: int
     generation: Generation = attrs.field(factory=Generation)
     #: By method and target: a request without a body, and its URL and request as prepared.
-    _prepared: dict[tuple[str, str], tuple[Request, URL, Request]] = attrs.field(factory=dict, init=False, repr=False)
+    _prepared: dict[tuple[str, str], tuple[Request, URL, Request]] = attrs.field(
+        factory=dict, init=False, eq=False, repr=False
+    )
 
     def for_operation(self, operation: Operation[Any]) -> Settings:
         """Return the settings for an operation: without the attempt limit if its response comes when a run is over."""

@@ -9,7 +9,6 @@ from typing import Any, Literal, overload
 
 from .. import operations
 from .._asyncio.polling import StartFunction, UpdateFunction, check_arguments
-from ..http import EVENT_STREAM
 from ..models import UNSET, Budget, DeleteWorkerResponse, Unset, Visibility, Worker, WorkerTemplate
 from ..operations import Operation
 from ..streams import EventStream, FileDownload
@@ -350,4 +349,4 @@ class Workers:
 
     def _send_or_stream(self, operation: Operation[Worker]) -> Coroutine[Any, Any, Worker] | EventStream:
         sender = self._sender
-        return sender.stream(operation) if operation.accept == EVENT_STREAM else sender.send(operation)
+        return sender.stream(operation) if operation.streams else sender.send(operation)

@@ -1,10 +1,12 @@
 """The modules that an import loads, and the names that the package exports."""
 
+import inspect
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -149,3 +151,31 @@ def test_strategies_without_hypothesis_raise_an_error_with_the_fix() -> None:
     assert run(program).strip() == (
         "handinger_async.testing.strategies needs Hypothesis: pip install 'handinger-async[testing]' None"
     )
+
+
+#: Their annotations name types that are imported where they are used: modules that import each other, or are slow.
+WITHOUT_HINTS = (
+    *(handinger_async.APIStatusError, *handinger_async.APIStatusError.__subclasses__()),
+    *(handinger_async.APIResponseValidationError, handinger_async.EventTooLargeError),
+    handinger_async.Session.run_many,
+)
+
+
+def routines(value: Any) -> list[Any]:
+    """Return a public function, or a public class with its public methods."""
+    if not isinstance(value, type):
+        return [value] if inspect.isfunction(value) else []
+    methods = [vars(cls) for cls in value.__mro__ if cls.__module__.startswith("handinger_async")]
+    own = {name: method for names in reversed(methods) for name, method in names.items() if not name.startswith("_")}
+    return [value, *filter(inspect.isfunction, own.values())]
+
+
+@pytest.mark.parametrize("name", [*handinger_async.__all__])
+def test_annotations_of_public_names_can_be_evaluated(name: str) -> None:
+    for routine in routines(getattr(handinger_async, name)):
+        if routine in WITHOUT_HINTS:
+            with pytest.raises(NameError):
+                get_type_hints(routine.__init__ if isinstance(routine, type) else routine)
+        else:
+            get_type_hints(routine)
+            inspect.signature(routine, eval_str=True)

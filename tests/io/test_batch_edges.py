@@ -1,7 +1,7 @@
 """Batches at their edges: older services, deadlines, a service that refuses, and inputs that fail."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ from handinger_async.testing import FakeHandinger, serve
 from handinger_async.testing.faults import Status
 from handinger_async.testing.scripts import Step
 from handinger_async.testing.virtual_time import run as run_in_virtual_time
-from handinger_async.transports.aiohttp import AiohttpTransport
 from handinger_async.transports.memory import HandlerResult, MemoryTransport, call_handler
 
 from .service import now, without_responses
 from .test_batches import collect, drain, each_once, names
+from .wire import HANG_GUARD
 
 
 async def cancelled() -> Any:
@@ -124,7 +124,7 @@ def test_run_that_is_over_at_the_deadline_has_its_outcome(deadline: float, monke
     run_in_virtual_time(main())
 
 
-async def test_tasks_leave_the_connections_to_other_requests() -> None:
+async def test_tasks_leave_the_connections_to_other_requests(make_transport: Callable[..., Any]) -> None:
     fake = FakeHandinger(api="today")
     posted, asked = asyncio.Event(), asyncio.Event()
 
@@ -138,12 +138,12 @@ async def test_tasks_leave_the_connections_to_other_requests() -> None:
 
     async with (
         serve(handler) as url,
-        Session(api_key="key", base_url=url, transport=AiohttpTransport(limit=1)) as session,
+        Session(api_key="key", base_url=url, transport=make_transport(limit=1)) as session,
     ):
         creating = [asyncio.create_task(session.tasks.create(input=name)) for name in names(3)]
         await posted.wait()
         with pytest.raises(NotFoundError):
-            await session.tasks.retrieve("tsk_unknown")
+            await asyncio.wait_for(session.tasks.retrieve("tsk_unknown"), HANG_GUARD)
         await asyncio.gather(*creating)
 
 

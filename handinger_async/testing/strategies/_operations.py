@@ -10,7 +10,6 @@ from hypothesis.strategies import SearchStrategy
 
 from ... import operations as ops
 from ..._multipart import unescape
-from ...http import EVENT_STREAM
 from ...models import When, WorkerSchedule
 from ...models._checks import check_count, check_optional_id
 from ...operations import Operation
@@ -129,7 +128,7 @@ def results(operation: Operation[R]) -> SearchStrategy[R]:
         NotImplementedError: There is no strategy for the type of its result.
     """
     returns = operation.route.returns
-    if operation.accept == EVENT_STREAM:
+    if operation.streams:
         return event_lists()  # type: ignore[return-value]
     if returns in _RESULTS:
         return _RESULTS[returns]

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from ....codec import encode_response
-from ....http import EVENT_STREAM, Response
+from ....http import Response
 from ....models import UNSET, DeleteWorkerResponse
 from ....operations import (
     ContinueWorker,
@@ -75,7 +75,7 @@ def _retrieve(
         if task.worker_id != state.id:
             raise missing("task", operation.task_id)
     view = service.view_of(state, call)
-    if operation.accept != EVENT_STREAM:
+    if not operation.streams:
         return service.show(state, task, view)
     last = call.request.headers.get("last-event-id", "")
     known = len(task.updates) if task else 0
