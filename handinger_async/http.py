@@ -173,6 +173,10 @@ class ReceivedFields(Protocol):
         """Return names and values."""
         ...
 
+    def __contains__(self, name: object, /) -> bool:
+        """Return True if there is a field of this name, in any case."""
+        ...
+
 
 class ReceivedHeaders(Headers):
     """The header fields of a response, which become `Headers` when more is asked for than the value of a field.

@@ -285,14 +285,20 @@ class Call:
                     self._report(response, loop.time() - start, None)
                 return response
 
-    async def _send(self, url: URL, request: Request) -> StreamedResponse:
-        """Send the request once."""
+    def _send(self, url: URL, request: Request) -> Coroutine[Any, Any, StreamedResponse]:
+        """Send the request once; to await."""
         settings = self.settings
         if settings.key is not None and not settings.options.replaces("authorization"):
-            self.needs_key = True
-            self._sent = request = await settings.key.authenticate(request)
-            self._keys = remember(self._keys, request)
-            self.needs_key = False
+            return self._send_with_key(settings.key, url, request)
+        return settings.pool.transport().open(url, request, connect_timeout=settings.options.timeouts.connect)
+
+    async def _send_with_key(self, key: KeyFunction, url: URL, request: Request) -> StreamedResponse:
+        """Send the request once, with the API key of the moment."""
+        settings = self.settings
+        self.needs_key = True
+        self._sent = request = await key.authenticate(request)
+        self._keys = remember(self._keys, request)
+        self.needs_key = False
         return await settings.pool.transport().open(url, request, connect_timeout=settings.options.timeouts.connect)
 
     async def _send_and_read(self, url: URL, request: Request) -> Any:

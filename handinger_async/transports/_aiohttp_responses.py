@@ -13,7 +13,7 @@ from ..errors import APIConnectionError
 from ..http import Headers, ReceivedHeaders
 from ._aiohttp_connections import CheckedConnection
 from ._aiohttp_errors import FAILURES, adapt_error
-from ._decompression import decode_body
+from ._decompression import decode_body, is_plain
 
 if TYPE_CHECKING:
     from . import StreamedResponse
@@ -42,7 +42,7 @@ async def adapt_response(response: aiohttp.ClientResponse, state: LoopState) -> 
     else:
         checked = isinstance(connection and connection.protocol, CheckedConnection)
         adapted = (_IncompleteResponse if checked else _WatchedResponse)(response, headers, state)
-    return decode_body(adapted)
+    return adapted if is_plain(response.headers) else decode_body(adapted)
 
 
 class _CompleteResponse:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from typing import TYPE_CHECKING
 
 from ..errors import APIConnectionError, shorten
 from ..http import Headers
 from . import StreamedResponse
 
-__all__ = ["ACCEPT_ENCODING", "Decompressor", "content_encodings", "decode_body"]
+if TYPE_CHECKING:
+    from ..http import ReceivedFields
+
+__all__ = ["ACCEPT_ENCODING", "Decompressor", "content_encodings", "decode_body", "is_plain"]
 
 #: The Accept-Encoding of requests: the encodings that `Decompressor` supports.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -111,6 +115,13 @@ def _window_bits(is_gzip: bool, first: int) -> int:
     # "deflate" (RFC 9110, section 8.4.1.2) starts with a header of two bytes (RFC 1950): the low half of the first is
     # 8. Some servers omit the header.
     return zlib.MAX_WBITS if first & 0x0F == 8 else -zlib.MAX_WBITS
+
+
+def is_plain(fields: ReceivedFields) -> bool:
+    """Return True if `decode_body` returns a response with these fields as it is: most have none of them."""
+    if "Content-Encoding" in fields or "Transfer-Encoding" in fields:
+        return False
+    return "," not in ",".join(fields.getall("Content-Length", ()))
 
 
 def decode_body(response: StreamedResponse) -> StreamedResponse:

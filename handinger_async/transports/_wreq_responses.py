@@ -13,6 +13,7 @@ from wreq.header import HeaderMap
 
 from ..errors import APIConnectionError
 from ..http import ReceivedHeaders
+from ._decompression import is_plain
 from ._wreq_errors import FAILURES, adapt_error
 from ._wreq_requests import Upload
 
@@ -63,6 +64,9 @@ class Fields:
         """Return the values of all fields of this name, in any case."""
         return [str(value, "utf-8", "surrogateescape") for value in self._received.get_all(name)]
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._received
+
     def items(self) -> Iterator[tuple[str, str]]:
         """Return names and values."""
         return ((str(name, "latin-1"), str(value, "utf-8", "surrogateescape")) for name, value in self._received)
@@ -82,7 +86,9 @@ class WreqResponse:
         self, response: wreq.Response, state: LoopState, slots: asyncio.Semaphore | None, upload: Upload | None
     ) -> None:
         self.status = response.status.as_int()
-        self.headers = ReceivedHeaders(Fields(response.headers))
+        fields = Fields(response.headers)
+        self.headers = ReceivedHeaders(fields)
+        self.is_plain = is_plain(fields)
         self._stream = response.stream()
         #: The bytes that are missing; None if that is not known.
         self._left = response.content_length

@@ -29,6 +29,10 @@ MAX_FIELD_SIZE = 2**16
 MAX_FIELDS = 2**10
 
 
+#: The fields, in lower case, that aiohttp would make up for a request without a body.
+_NAMED = {"accept", "user-agent"}
+
+
 class AiohttpTransport:
     """Sends requests with aiohttp.
 
@@ -190,7 +194,7 @@ class AiohttpTransport:
 
 def _absent_defaults(method: str, headers: Headers) -> list[str] | None:
     """Return the header fields that aiohttp is not to make up; None if it would not."""
-    if method == "GET" and "user-agent" in headers and "accept" in headers:
+    if method == "GET" and headers._fields.keys() >= _NAMED:
         return None
     return [name for name in ("Accept", "Content-Type", "User-Agent") if name not in headers]
 

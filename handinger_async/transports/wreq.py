@@ -126,7 +126,8 @@ class WreqTransport:
                 raise
             failure = APIConnectionError("the transport was closed")
         else:
-            return decode_body(WreqResponse(response, state, slots, upload))
+            adapted = WreqResponse(response, state, slots, upload)
+            return adapted if adapted.is_plain else decode_body(adapted)
         finally:
             del task  # it keeps its exception, which keeps this frame: no cycle of the three
             pool = None  # a kept exception keeps this frame, and a client keeps its idle connections and the thread
