@@ -19,7 +19,7 @@ __all__ = ["CancelScope", "Timers"]
 
 #: Minimum seconds until a shared timer fires again: the timers of some event loops fire that much too early.
 _MIN_DELAY = 0.001
-#: Shared timers of an event loop that are kept though nothing waits: most programs use a few timeouts again and again.
+#: A shared timer is kept though nothing waits, unless its event loop has more: most programs use few timeouts, often.
 _MAX_IDLE = 8
 
 
@@ -122,87 +122,82 @@ class CancelScope:
         """Note that the block has ended; for subclasses."""
 
 
-class _LoopTimers:
-    """The shared timers of one event loop, by timeout in seconds. Only that loop's thread uses them."""
-
-    __slots__ = ("busy", "idle")
-
-    def __init__(self) -> None:
-        self.busy: dict[float, _SharedTimer] = {}
-        #: Those without waits, the least recently used first.
-        self.idle: dict[float, _SharedTimer] = {}
-
-
 class _SharedTimer:
     """The waits in one event loop that share a timeout, and their timer."""
 
-    __slots__ = ("_loop", "_timeout", "_timers", "ends", "handle")
+    __slots__ = ("_loop", "_timeout", "_timers", "ends", "handle", "when")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timers: _LoopTimers, timeout: float, end: float) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, timers: dict[float, _SharedTimer], timeout: float, end: float
+    ) -> None:
         self._loop = loop
+        #: Those of the event loop, by timeout.
         self._timers = timers
         self._timeout = timeout
         #: The time at which each wait expires, in the order of their beginning.
         self.ends: dict[CancelScope, float] = {}
-        #: Set to the first of the ends, or earlier.
-        self.handle: asyncio.TimerHandle = self._schedule(end)
+        self._schedule(end)
 
     def remove(self, scope: CancelScope) -> None:
-        """Remove a wait that has ended, or expired. A timer without waits is kept for the next one, within limits."""
+        """Remove a wait that has ended. A timer without waits is kept for the next one, within limits."""
         self.ends.pop(scope, None)
-        timers = self._timers
-        if not self.ends and timers.busy.get(self._timeout) is self:
-            del timers.busy[self._timeout]
-            timers.idle[self._timeout] = self
-            if len(timers.idle) > _MAX_IDLE:
-                timers.idle.pop(next(iter(timers.idle))).handle.cancel()
+        if not self.ends and len(self._timers) > _MAX_IDLE:
+            self.drop()
 
-    def _schedule(self, end: float) -> asyncio.TimerHandle:
+    def drop(self) -> None:
+        """Cancel the timer and forget it."""
+        self.handle.cancel()
+        if self._timers.get(self._timeout) is self:
+            del self._timers[self._timeout]
+
+    def _schedule(self, when: float) -> None:
+        #: The time at which the timer fires: the first of the ends, or earlier.
+        self.when = when
         # An empty context: that of the first task would be kept alive as long as the timer.
-        return self._loop.call_at(end, self._fire, context=Context())
+        self.handle: asyncio.TimerHandle = self._loop.call_at(when, self._fire, context=Context())
 
     def _fire(self) -> None:
         """Cancel expired waits and reschedule the timer for the next one."""
         now = self._loop.time()
         for scope in [scope for scope, _ in takewhile(lambda item: item[1] <= now, self.ends.items())]:
-            self.remove(scope)
+            del self.ends[scope]
             scope.cancel()
         if self.ends:
-            self.handle = self._schedule(max(next(iter(self.ends.values())), now + _MIN_DELAY))
-        elif self._timers.idle.get(self._timeout) is self:
-            del self._timers.idle[self._timeout]
+            self._schedule(max(next(iter(self.ends.values())), now + _MIN_DELAY))
+        else:
+            self.drop()
 
 
 class Timers:
     """Timeouts of waits in any number of tasks and event loops. A session and its views share one."""
 
     def __init__(self) -> None:
-        self._loops: dict[asyncio.AbstractEventLoop, _LoopTimers] = {}
+        #: The shared timers of each event loop, by timeout in seconds. Only the thread of the loop uses them.
+        self._loops: dict[asyncio.AbstractEventLoop, dict[float, _SharedTimer]] = {}
 
     def close(self) -> None:
         """Cancel the timers of the running event loop, except those with waits."""
-        timers = self._loops.get(asyncio.get_running_loop())
-        if timers is not None:
-            for shared in timers.idle.values():
-                shared.handle.cancel()
-            timers.idle.clear()
+        for shared in list(self._loops.get(asyncio.get_running_loop(), {}).values()):
+            if not shared.ends:
+                shared.drop()
 
     def start(self, scope: CancelScope, timeout: float) -> _SharedTimer:
         """Let ``scope`` expire after ``timeout`` seconds; return the shared timer to remove it from at the end."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
-        timers = self._loops.get(loop) or self._new_loop(loop)
-        shared = timers.busy.get(timeout) or timers.idle.pop(timeout, None)
+        timers = self._loops.get(loop)
+        if timers is None:
+            timers = self._new_loop(loop)
+        shared = timers.get(timeout)
         # Tests cancel timers that they did not set, and set clocks back.
-        if shared is None or shared.handle.cancelled() or shared.handle.when() > end:
-            shared = _SharedTimer(loop, timers, timeout, end)
-        timers.busy[timeout] = shared
+        if shared is None or shared.when > end or shared.handle.cancelled():
+            shared = timers[timeout] = _SharedTimer(loop, timers, timeout, end)
         shared.ends[scope] = end
         return shared
 
-    def _new_loop(self, loop: asyncio.AbstractEventLoop) -> _LoopTimers:
+    def _new_loop(self, loop: asyncio.AbstractEventLoop) -> dict[float, _SharedTimer]:
         """Return the timers for an event loop, and forget those of closed loops."""
         for other in list(self._loops):
             if other.is_closed():
                 self._loops.pop(other, None)  # another thread may have removed it
-        return self._loops.setdefault(loop, _LoopTimers())
+        return self._loops.setdefault(loop, {})

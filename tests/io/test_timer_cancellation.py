@@ -26,7 +26,7 @@ def test_cancelled_task_ends_its_wait(limit: float | None) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not timers._loops or not timers._loops[asyncio.get_running_loop()].busy
+        assert not timers._loops or not timers._loops[asyncio.get_running_loop()][10].ends
 
     run(main())
 
