@@ -17,7 +17,7 @@ BASES = (OFFICIAL, OFFICIAL_AIOHTTP, "handinger 0.3.0")
 TITLES = {"decode": "Decoding", "requests": "Requests", "streams": "Streams"}
 
 #: Units of the picture. Its text is readable on a telephone, where the picture is 350 pixels wide.
-WIDTH, LABELS, NUMBERS, ROW, TEXT = 510, 212, 46, 24, 16
+WIDTH, LABELS, NUMBERS, ROW, TEXT = 510, 262, 46, 24, 16
 
 
 def draw(name: str, seconds: dict[str, dict[str, float]]) -> str:
