@@ -136,9 +136,10 @@ def decode_response(operation: Operation[R], response: Response) -> R:
 
 
 def _decode_body(operation: Operation[Any], response: Response) -> Any:
-    if operation.streams:
+    accept = operation.accept
+    if accept == EVENT_STREAM:
         return _decode_events(response)
-    if operation.accept == BINARY:
+    if accept == BINARY:
         return response.body
     if operation.route.returns is str:
         return _decode_email(response)
@@ -400,7 +401,7 @@ def encode_response(operation: Operation[R], result: R) -> Response:
     """
     value: Any = result
     accept = operation.accept
-    if operation.streams:
+    if accept == EVENT_STREAM:
         body = b"".join(_encode_events(value))
     elif accept == BINARY:
         body = value

@@ -62,10 +62,11 @@ class Fields:
 
     def getall(self, name: str, _default: tuple[()]) -> list[str]:
         """Return the values of all fields of this name, in any case."""
-        return [str(value, "utf-8", "surrogateescape") for value in self._received.get_all(name)]
+        values = self._received.get_all(name) if name.isascii() else []
+        return [str(value, "utf-8", "surrogateescape") for value in values]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._received
+        return isinstance(name, str) and name.isascii() and name in self._received
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Return names and values."""

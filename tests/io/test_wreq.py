@@ -17,14 +17,17 @@ import trustme
 from yarl import URL
 
 from handinger_async import APIConnectionError, ConfigurationError, RetryPolicy, Session
-from handinger_async.http import Request
+from handinger_async.http import Headers, ReceivedHeaders, Request
 
 from .test_secrets import KEY, shown
 from .wire import HANG_GUARD, WireRequest, WireServer, chunked, forever, reset, response, wire_server
 
 pytest.importorskip("wreq")
 
+from wreq.header import HeaderMap
+
 from handinger_async.transports._wreq_clients import Pool
+from handinger_async.transports._wreq_responses import Fields
 from handinger_async.transports.wreq import KNOWN_LIMITS, WreqTransport
 
 once = RetryPolicy(max_retries=0)
@@ -58,6 +61,19 @@ def test_each_known_limit_has_a_test() -> None:
         "a_chunk_at_a_time",
     }
     assert set(KNOWN_LIMITS) == tested
+
+
+def test_fields_of_a_response_behave_as_headers() -> None:
+    received = HeaderMap()
+    for name, value in (("X-A", "1"), ("x-a", "2"), ("Set-Cookie", "secret"), ("X-B", "")):
+        received.append(name, value)
+    headers = ReceivedHeaders(Fields(received))
+    expected = Headers([("x-a", "1"), ("x-a", "2"), ("set-cookie", "secret"), ("x-b", "")])
+    for name in ("X-A", "x-b", "Set-Cookie", "absent", "é", "\udc80", ""):
+        assert repr(headers.get(name)) == repr(expected.get(name))
+        assert (name in headers) is (name in expected)
+    assert 1 not in headers
+    assert headers == expected
 
 
 async def test_names_of_headers_are_sent_in_lower_case(server: WireServer) -> None:
