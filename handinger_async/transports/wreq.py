@@ -30,6 +30,7 @@ KNOWN_LIMITS = {
     "registered_methods": "A request has one of the methods GET, HEAD, POST, PUT, DELETE, OPTIONS and PATCH.",
     "no_ssl_context": "Certificates to trust are a PEM file; an SSLContext is refused, and so is a client certificate.",
     "smaller_heads": "The head of a response has between 128 and 256 KiB at most.",
+    "strict_fields": "A response with a folded header field, or with a control character in one, is refused.",
     "shorter_urls": "A URL has less than 64 KiB.",
     "a_chunk_at_a_time": "HTTP chunks that arrive together are read one by one, which takes longer if they are small.",
 }

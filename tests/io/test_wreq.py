@@ -57,6 +57,7 @@ def test_each_known_limit_has_a_test() -> None:
         "registered_methods",
         "no_ssl_context",
         "smaller_heads",
+        "strict_fields",
         "shorter_urls",
         "a_chunk_at_a_time",
     }
@@ -117,6 +118,19 @@ async def test_head_of_a_response_has_128_to_256_kib_at_most(size: int, fits: bo
             assert len((await session.request("GET", "/x")).headers["x-99"]) == 1000
         else:
             with pytest.raises(APIConnectionError, match="its head is too large"):
+                await session.request("GET", "/x")
+
+
+@pytest.mark.parametrize(("value", "fits"), [("a\tb", True), ("a\r\n b", False), ("a\x01b", False)])
+async def test_folded_field_or_control_character_in_a_field_is_refused(value: str, fits: bool) -> None:
+    async def reply(request: WireRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(b"{}", headers=f"X-A: {value}\r\n"))
+
+    async with wire_server(reply) as server, new_session(server.url) as session:
+        if fits:
+            assert (await session.request("GET", "/x")).headers["x-a"] == value
+        else:
+            with pytest.raises(APIConnectionError, match="malformed HTTP response"):
                 await session.request("GET", "/x")
 
 
