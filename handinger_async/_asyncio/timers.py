@@ -152,7 +152,7 @@ class _SharedTimer:
 
     def _schedule(self, when: float) -> None:
         #: The time at which the timer fires: the first of the ends, or earlier.
-        self.when = when
+        self.when: float = when
         # An empty context: that of the first task would be kept alive as long as the timer.
         self.handle: asyncio.TimerHandle = self._loop.call_at(when, self._fire, context=Context())
 
