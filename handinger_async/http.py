@@ -181,7 +181,7 @@ class ReceivedFields(Protocol):
 class ReceivedHeaders(Headers):
     """The header fields of a response, which become `Headers` when more is asked for than the value of a field.
 
-    A call reads three fields of a dozen: see ``docs/explanation/performance.rst``.
+    Most calls read none or one of a dozen: see ``docs/explanation/performance.rst``.
 
     Args:
         received: The fields, which an HTTP parser has accepted.
