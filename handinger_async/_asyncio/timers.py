@@ -19,7 +19,7 @@ __all__ = ["CancelScope", "Timers"]
 
 #: Minimum seconds until a shared timer fires again: the timers of some event loops fire that much too early.
 _MIN_DELAY = 0.001
-#: A shared timer is kept though nothing waits, unless its event loop has more: most programs use few timeouts, often.
+#: With more shared timers in an event loop, the first without waits is dropped: most programs use few timeouts.
 _MAX_IDLE = 8
 
 
@@ -141,8 +141,18 @@ class _SharedTimer:
     def remove(self, scope: CancelScope) -> None:
         """Remove a wait that has ended. A timer without waits is kept for the next one, within limits."""
         self.ends.pop(scope, None)
-        if not self.ends and len(self._timers) > _MAX_IDLE:
+        if not self.ends and len(self._timers) >= _MAX_IDLE:
+            self._retire()
+
+    def _retire(self) -> None:
+        """Become the last used, and drop the timer without waits that is the first, if there are too many."""
+        timers = self._timers
+        if timers.get(self._timeout) is not self:
             self.drop()
+            return
+        timers[self._timeout] = timers.pop(self._timeout)
+        if len(timers) > _MAX_IDLE:
+            next(shared for shared in timers.values() if not shared.ends).drop()
 
     def drop(self) -> None:
         """Cancel the timer and forget it."""

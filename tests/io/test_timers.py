@@ -137,8 +137,9 @@ def test_timeouts_that_always_differ_leave_a_few_timers(*, at_once: bool) -> Non
         else:
             for waiting in waits:
                 await waiting
+        assert [timer.when() for timer in counting().pending] == [1000 + number for number in range(192, 200)]
         kept = timers._loops[counting()]
-        assert len(kept) == len(counting().pending) == _MAX_IDLE
+        assert len(kept) == _MAX_IDLE
         await asyncio.sleep(2000)
         assert not kept
         assert not counting().pending
@@ -156,6 +157,17 @@ def test_timer_in_use_outlasts_many_others() -> None:
                 waiting = asyncio.ensure_future(wait(timers, forever(), 1000 + number))
                 await asyncio.sleep(0)
                 waiting.cancel()
+        assert [timer.when() for timer in counting().timers].count(60) == 1
+
+    run_counting(main())
+
+
+def test_timer_in_use_is_kept_beside_many_without_waits() -> None:
+    async def main() -> None:
+        timers = Timers()
+        await asyncio.gather(*(wait(timers, asyncio.sleep(0), 1000 + number) for number in range(20)))
+        for _ in range(10):
+            await wait(timers, asyncio.sleep(0), 60)
         assert [timer.when() for timer in counting().timers].count(60) == 1
 
     run_counting(main())
