@@ -167,14 +167,21 @@ class StreamedBody:
         """Return the next chunk of the body; ``b""`` at its end."""
         if self._state is BodyState.NEW:
             await self._open()
+        with self._limit(self._call.settings.options.timeouts.idle):
+            chunk = await self._opened().read_chunk()
+        self._opened()
+        return chunk
+
+    def _opened(self) -> StreamedResponse:
+        """Return the open response.
+
+        Raises:
+            BodyClosedError: It was closed.
+        """
         stream = self._stream
         if self._state is not _OPEN or stream is None:
             raise BodyClosedError
-        with self._limit(self._call.settings.options.timeouts.idle):
-            chunk = await stream.read_chunk()
-        if self._state is not _OPEN:
-            raise BodyClosedError
-        return chunk
+        return stream
 
     async def _sleep(self, delay: float) -> None:
         """Wait ``delay`` seconds, until the deadline or `aclose`.

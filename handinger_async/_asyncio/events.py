@@ -30,6 +30,8 @@ __all__ = ["EventBatches", "EventStream"]
 _LAST_EVENT_ID = "last-event-id"
 #: For reconnections: `ResumableStream` counts them and sets the delays between them.
 _NO_RETRY = RetryPolicy(max_retries=0)
+#: Exhausted iterators have no state: all streams share one.
+_NO_EVENTS: Iterator[ServerSentEvent] = iter(())
 
 
 class EventStream(StreamedBody):
@@ -67,7 +69,7 @@ class EventStream(StreamedBody):
         self._events = ResumableStream(
             request, retry=options.retry, resume=resume, max_event_size=settings.max_event_size
         )
-        self._ready: Iterator[ServerSentEvent] = iter(())
+        self._ready = _NO_EVENTS
         #: The last event that `__anext__` returned, and True if events that were ready after it have been dropped.
         self._last: ServerSentEvent | None = None
         self._left_early = False
@@ -92,42 +94,29 @@ class EventStream(StreamedBody):
         return self
 
     async def __anext__(self) -> ServerSentEvent:
-        while True:
-            for event in self._ready:
-                self._last = event
-                return event
-            self._ready = iter(await self._next_batch())
-
-    def batches(self) -> EventBatches:
-        """Iterate over lists of events, each the events completed by one chunk, which is faster."""
-        return EventBatches(self)
-
-    async def aclose(self) -> None:
-        """Close the stream: its connection is released or closed, and a task that waits for an event sees the end.
-
-        Idempotent, and callable from any task.
-        """
-        self._left_early = self._left_early or length_hint(self._ready) > 0
-        self._ready = iter(())
-        await super().aclose()
-
-    async def _next_batch(self) -> list[ServerSentEvent]:
-        """Return the events that are ready, at least one.
+        """Return the next event.
 
         Raises:
             StopAsyncIteration: The stream is complete, or closed.
             StreamInterruptedError: It was interrupted and could not be resumed.
         """
-        if ready := list(self._ready):
-            return ready
+        for event in self._ready:
+            self._last = event
+            return event
         self._check_idle()
         self._busy = True
+        timeout = self._call.settings.options.timeouts.idle
         try:
             while self._events.state is not State.ENDED:
                 if self._state is BodyState.INTERRUPTED:
                     await self._resume()
                 try:
-                    chunk = await self._read()
+                    # `_read`, without its coroutine: it would take 224 bytes of each waiting stream.
+                    if self._state is BodyState.NEW:
+                        await self._open()
+                    with self._limit(timeout):
+                        chunk = await self._opened().read_chunk()
+                    self._opened()
                     events = self._events.feed(chunk) if chunk else self._events.end()
                 except (APIConnectionError, APIStatusError) as error:
                     if self._state is not BodyState.OPEN:  # it could not be opened
@@ -135,7 +124,9 @@ class EventStream(StreamedBody):
                     self._interrupt(error)
                 else:
                     if events:
-                        return events
+                        self._ready = iter(events)
+                        self._last = event = next(self._ready)
+                        return event
         except BodyClosedError:
             pass
         except Exception as error:
@@ -147,6 +138,24 @@ class EventStream(StreamedBody):
             self._busy = False
         await self._finish()
         raise StopAsyncIteration
+
+    def batches(self) -> EventBatches:
+        """Iterate over lists of events, each the events completed by one chunk, which is faster."""
+        return EventBatches(self)
+
+    def _with_ready(self, first: ServerSentEvent) -> list[ServerSentEvent]:
+        """Return the event that was returned last, and those that are ready after it."""
+        self._last = None
+        return [first, *self._ready]
+
+    async def aclose(self) -> None:
+        """Close the stream: its connection is released or closed, and a task that waits for an event sees the end.
+
+        Idempotent, and callable from any task.
+        """
+        self._left_early = self._left_early or length_hint(self._ready) > 0
+        self._ready = _NO_EVENTS
+        await super().aclose()
 
     async def _open(self) -> None:
         await super()._open()
@@ -210,7 +219,8 @@ class EventBatches:
         return self
 
     async def __anext__(self) -> list[ServerSentEvent]:
-        return await self._stream._next_batch()  # noqa: SLF001 - the other half of the stream
+        first = await anext(self._stream)
+        return self._stream._with_ready(first)  # noqa: SLF001 - the other half of the stream
 
     async def aclose(self) -> None:
         """Close the stream."""

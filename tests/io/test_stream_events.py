@@ -1,7 +1,9 @@
 """Streams of events: the events delivered, and responses that are refused."""
 
 import asyncio
+import gc
 import itertools
+import traceback
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,11 +11,13 @@ import pytest
 from handinger_async import (
     APIResponseValidationError,
     EventTooLargeError,
+    HandingerError,
     NotFoundError,
     ServerSentEvent,
 )
 from handinger_async.errors import ConfigurationError
 from handinger_async.http import Response
+from handinger_async.operations import StreamWorkerUpdates
 from handinger_async.testing.virtual_time import run
 
 from .service import Service, event_stream, read_events
@@ -42,6 +46,32 @@ def test_batch_holds_the_events_of_one_chunk() -> None:
             batches = events.batches()
             assert [[str(event) for event in batch] async for batch in batches] == [["b"], ["c"], ["d"]]
             await batches.aclose()
+
+    run(main())
+
+
+def test_reader_of_batches_keeps_no_event() -> None:
+    async def main() -> None:
+        service = Service(event_stream([b"data: a\n\ndata: b\n\n", b"data: c\n\n"]))
+        async with service.session() as session, session.workers.stream_updates("w") as events:
+            batch = await anext(events.batches())
+            assert not [holder for event in batch for holder in gc.get_referrers(event) if holder is events]
+
+    run(main())
+
+
+@pytest.mark.parametrize("chunk", [b"data: " + b"x" * 100, b"data: a"], ids=["too large", "truncated"])
+def test_error_of_a_stream_does_not_keep_its_response(chunk: bytes) -> None:
+    async def main() -> None:
+        service = Service(event_stream([chunk]))
+        async with service.session(max_event_size=50) as session:
+            with pytest.raises(HandingerError) as caught:
+                await read_events(session.stream(StreamWorkerUpdates("w"), resume=False))
+        error: BaseException | None = caught.value
+        while error is not None:
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                assert not [name for name, value in frame.f_locals.items() if hasattr(value, "read_chunk")]
+            error = error.__cause__
 
     run(main())
 
