@@ -334,7 +334,7 @@ class Endpoint:
         ConfigurationError: The URL is not absolute http or https, or the key is empty or cannot be sent.
     """
 
-    __slots__ = ("_headers", "_prefix", "base_url")
+    __slots__ = ("_headers", "_merged", "_prefix", "base_url")
 
     def __init__(self, base_url: str | URL, api_key: str) -> None:
         authorization, problem = authorize(api_key)
@@ -347,6 +347,9 @@ class Endpoint:
         self.base_url: URL = base_url
         self._prefix = str(base_url).rstrip("/")
         self._headers = Headers({"User-Agent": _user_agent()}) | authorization
+        #: The header fields of the last request without secrets, and these with those of the endpoint. Most requests
+        #: share one `Headers` object.
+        self._merged: tuple[Headers, Headers] = Headers(), self._headers
 
     def prepare(self, request: Request) -> tuple[URL, Request]:
         """Return the absolute URL, and the request with credentials and ``User-Agent``.
@@ -370,12 +373,27 @@ class Endpoint:
             raise ConfigurationError(f"{method} requests cannot be sent")
         if not isinstance(target, str) or not _is_target(target):
             raise ConfigurationError(f"{quoted(target)} is not a percent-encoded path with a query")
-        headers = self._headers | request.headers
-        for name, value in request.headers._fields.values():  # those of the endpoint are ASCII
-            if not is_sendable(value):
-                raise ConfigurationError(f"the value of header {name} contains a control character or a lone surrogate")
+        given, headers = self._merged
+        if given is not request.headers:
+            headers = self._merge(request.headers)
         url = URL(self._prefix + target, encoded=True)
         return url, Request(method, target, headers, request.body)
+
+    def _merge(self, given: Headers) -> Headers:
+        """Return the header fields of the endpoint with those of a request; remember them if they hold no secret.
+
+        Raises:
+            ConfigurationError: A value contains a control character or a lone surrogate.
+        """
+        has_secret = False
+        for name, value in given._fields.values():  # those of the endpoint are ASCII
+            if not is_sendable(value):
+                raise ConfigurationError(f"the value of header {name} contains a control character or a lone surrogate")
+            has_secret = has_secret or value.__class__ is Secret
+        headers = self._headers | given
+        if not has_secret:
+            self._merged = given, headers
+        return headers
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an endpoint holds an API key and cannot be pickled")

@@ -1,5 +1,6 @@
 """Endpoints: the base URL, the API key, and requests prepared for a transport."""
 
+import gc
 import pickle
 import traceback
 from typing import Any
@@ -133,6 +134,35 @@ def test_prepare_adds_authorization_and_user_agent() -> None:
     assert "Python/3" in sent.headers["user-agent"]
     assert sent.headers["accept"] == "x"
     assert CANARY not in f"{url} {sent!r}"
+
+
+@given(st.lists(st.integers(0, 2), max_size=8))
+def test_header_fields_that_requests_share_are_merged_once_and_never_mixed_up(order: list[int]) -> None:
+    endpoint = Endpoint("https://example.com", "key")
+    shared = [Headers({"Accept": "a"}), Headers({"Accept": "b"}), Headers({"Accept": "a", "Authorization": "own"})]
+    before, last = -1, None
+    for index in order:
+        _, prepared = endpoint.prepare(Request("GET", "/api", shared[index]))
+        _, fresh = Endpoint("https://example.com", "key").prepare(Request("GET", "/api", shared[index].as_dict()))
+        assert prepared == fresh
+        if index < 2:
+            assert (prepared.headers is last) == (index == before)
+            before, last = index, prepared.headers
+
+
+def test_endpoint_keeps_no_credentials_of_a_request() -> None:
+    endpoint = Endpoint("https://example.com", "key")
+    given = Headers({"Authorization": f"Bearer {CANARY}"})
+    endpoint.prepare(Request("GET", "/api", given))
+    assert not [found for found in gc.get_referrers(given) if isinstance(found, tuple)]
+
+
+def test_unsendable_value_is_refused_each_time() -> None:
+    endpoint = Endpoint("https://example.com", "key")
+    request = Request("GET", "/api", {"X-Name": "\x7f"})
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="X-Name"):
+            endpoint.prepare(request)
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
