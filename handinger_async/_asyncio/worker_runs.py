@@ -105,6 +105,9 @@ class WorkerRun:
                     return self._succeeded(state)
                 if state is None and not is_transient(self._poll.failure.error):
                     self._poll.failure.throw()
+                del state  # a run may go on for hours, and a worker takes kilobytes
+                if not self._watched:
+                    self._poll.state = None
                 if not self._has_streams:
                     await self._poll.pause()
                 elif listener is not None and listener.done():  # before the end of the run

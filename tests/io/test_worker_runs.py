@@ -1,6 +1,7 @@
 """Waiting for workers of the older generation: by their streams, by asking, until the deadline. In virtual time."""
 
 import asyncio
+import gc
 import math
 from itertools import pairwise
 from typing import Any
@@ -71,6 +72,25 @@ def test_short_run_is_asked_for_at_its_beginning_and_at_its_end() -> None:
             assert (await session.workers.wait(worker.id)).output_text == "done"
         assert sent(fake, "/stream") == 1
         assert sent(fake, worker.id) == 2
+
+    run_in_virtual_time(main())
+
+
+def test_unwatched_wait_keeps_no_state_of_the_worker() -> None:
+    def workers() -> list[object]:
+        return [found for found in gc.get_objects() if type(found) is Worker]
+
+    async def main() -> None:
+        fake = FakeHandinger(api="seed")
+        fake.script(Step("done", after=30))
+        async with fake.session() as session:
+            worker_id = (await session.workers.create(input="x")).id
+            before = workers()  # of other tests
+            waiting = asyncio.create_task(session.workers.wait(worker_id))
+            await asyncio.sleep(10)
+            assert sent(fake, worker_id) == 2
+            assert len(workers()) == len(before)
+            assert (await waiting).output_text == "done"
 
     run_in_virtual_time(main())
 
