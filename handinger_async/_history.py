@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from enum import Enum, auto
 from operator import attrgetter, ne
 
@@ -42,6 +43,22 @@ class History:
         last_id: The id after which the stream begins.
     """
 
+    __slots__ = (
+        "_end",
+        "_greeting",
+        "_has_id",
+        "_hashes",
+        "_held",
+        "_held_size",
+        "_is_first",
+        "_last_id",
+        "_leading",
+        "_next_in_tail",
+        "_parsed_id",
+        "_place",
+        "_tail",
+    )
+
     def __init__(self, last_id: str) -> None:
         #: For each event the hash of its id, type and data, and 1 if it has an id of its own. The id of an event
         #: without one is that of the event before it.
@@ -49,8 +66,8 @@ class History:
         self._has_id = bytearray()
         self._last_id = last_id
         #: Hashes of the events before the first id, in the connection before and in this one.
-        self._greeting: list[int] = []
-        self._leading: list[int] = []
+        self._greeting: Sequence[int] = ()
+        self._leading = array("q")
         self._is_first = True  # no connection before, and no id yet
         #: The number of events before this connection; the index of the first one after the last id.
         self._end = self._tail = 0
@@ -79,7 +96,7 @@ class History:
     def begin(self, last_id: str) -> None:
         """Begin a connection that asks for the events after ``last_id``."""
         self._greeting = self._leading or self._greeting
-        self._leading, self._is_first = [], False
+        self._leading, self._is_first = array("q"), False
         self._end = len(self._hashes)
         self._tail = self._has_id.rfind(1) + 1
         self._next_in_tail = self._tail

@@ -145,6 +145,21 @@ class ResumableStream:
         events_seen: The number of events returned so far.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_failures",
+        "_history",
+        "_parser",
+        "_request",
+        "_resume",
+        "_resumed_after",
+        "_retry",
+        "_returned_id",
+        "events_seen",
+        "last_event_id",
+        "state",
+    )
+
     def __init__(
         self,
         request: Request,

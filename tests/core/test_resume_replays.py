@@ -182,7 +182,7 @@ def test_memory_is_bounded_whatever_the_size_of_ids_and_events(memory: int) -> N
     for n in range(1000):
         stream.feed(event(str(n)))
         assert len(hashes) == len(has_id) <= 2 * memory
-    assert history(stream)._leading == []
+    assert not history(stream)._leading
 
 
 def test_replay_of_forgotten_events_is_delivered_again(memory: int) -> None:
