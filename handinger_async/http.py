@@ -347,7 +347,7 @@ class Endpoint:
         self.base_url: URL = base_url
         self._prefix = str(base_url).rstrip("/")
         self._headers = Headers({"User-Agent": _user_agent()}) | authorization
-        #: The header fields of the last request without secrets, and these with those of the endpoint. Most requests
+        #: The last headers of a request that held no secret, and the same with those of the endpoint. Most requests
         #: share one `Headers` object.
         self._merged: tuple[Headers, Headers] = Headers(), self._headers
 
@@ -389,7 +389,7 @@ class Endpoint:
         for name, value in given._fields.values():  # those of the endpoint are ASCII
             if not is_sendable(value):
                 raise ConfigurationError(f"the value of header {name} contains a control character or a lone surrogate")
-            has_secret = has_secret or value.__class__ is Secret
+            has_secret = has_secret or isinstance(value, Secret)
         headers = self._headers | given
         if not has_secret:
             self._merged = given, headers

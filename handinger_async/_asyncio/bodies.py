@@ -164,7 +164,7 @@ class StreamedBody:
         self._state = BodyState.OPEN
 
     async def _read(self) -> bytes:
-        """Return the next chunk of the body; ``b""`` at its end."""
+        """Return the next chunk of the body; ``b""`` at its end. `EventStream` repeats these lines."""
         if self._state is BodyState.NEW:
             await self._open()
         with self._limit(self._call.settings.options.timeouts.idle):

@@ -46,7 +46,8 @@ REFUSAL = response(b'{"message": "no"}', status="401 Unauthorized")
 
 def attributes(value: object) -> dict[str, Any]:
     """Return what an object has in its ``__dict__`` and in its slots."""
-    names = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ()) if name != "__weakref__"]
+    slots = [getattr(cls, "__slots__", ()) for cls in type(value).__mro__]
+    names = [name for given in slots for name in ([given] if isinstance(given, str) else given)]
     return getattr(value, "__dict__", {}) | {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 

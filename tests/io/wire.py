@@ -68,6 +68,7 @@ class WireServer:
     requests: list[WireRequest] = field(default_factory=list)
     connections: int = 0
     open: set[asyncio.StreamWriter] = field(default_factory=set)
+    broken: int = 0  # connections that ended within a request
     url: str = ""
     _changes: Changes = field(default_factory=Changes)
 
@@ -78,6 +79,10 @@ class WireServer:
     async def empty(self, but: int = 0) -> None:
         """Return when no connection is open, or no more than ``but``."""
         await self._changes.until(lambda: len(self.open) <= but)
+
+    async def broke(self) -> None:
+        """Return when a connection has ended within a request."""
+        await self._changes.until(lambda: self.broken > 0)
 
     async def __call__(self, reader: "_Reader", writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -97,7 +102,7 @@ class WireServer:
                 else:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+            self.broken += 1
         finally:
             self.open.discard(writer)
             self._changes.notify()
