@@ -59,9 +59,9 @@ async def all_at_once(client: Client) -> float:
 
 async def measure(base_url: str, names: list[str]) -> dict[str, dict[str, float]]:
     """Return the median seconds of each client in this process, by label."""
-    clients = {name: make(name, base_url) for name in names}
     measures = {label: partial(one_by_one, call=call, times=often) for label, (call, often) in CALLS.items()}
-    with on_all_cores():
+    with on_all_cores():  # a client may start its thread when it is made, or at its first request
+        clients = {name: make(name, base_url) for name in names}
         for client in clients.values():
             await client.worker("small")
     medians = await interleave_clients(clients, {**measures, IN_FLIGHT: all_at_once}, TURNS)

@@ -29,11 +29,11 @@ async def once(client: Client, worker_id: str) -> float:
 
 async def measure(names: list[str], base_url: str, rounds: int) -> dict[str, dict[str, float]]:
     """Return the median seconds per event of each client, by the kind of stream."""
-    clients = {name: make(name, base_url) for name in names}
-    clients[ASYNC_FOR] = Ours(base_url, fast_json=False)
-    clients[BATCHES] = Ours(base_url, fast_json=False, batches=True)
     measures = {label: partial(once, worker_id=worker_id) for label, worker_id in WORKERS.items()}
-    with on_all_cores():
+    with on_all_cores():  # a client may start its thread when it is made, or at its first request
+        clients = {name: make(name, base_url) for name in names}
+        clients[ASYNC_FOR] = Ours(base_url, fast_json=False)
+        clients[BATCHES] = Ours(base_url, fast_json=False, batches=True)
         for client in clients.values():
             await client.worker("small")
     medians = await interleave_clients(clients, measures, rounds)
