@@ -269,6 +269,15 @@ class EventParser:
                 return [_make_event(data[6:], line[7:], self._last_id)]
             if len(text) < _BULK_MIN and rest.endswith("\n\n"):
                 return self._parse_small(text[:-2])
+        elif (
+            self._simple
+            and not self._tail
+            and chunk[-2:] == b"\n\n"
+            and len(chunk) <= self._max_size
+            and _has_no_field(chunk)
+            and _CR not in chunk
+        ):
+            return []  # comments, dropped without a copy
         if not self._simple:
             chunk = self._strip_start(chunk)
         events: list[ServerSentEvent] = []
@@ -440,8 +449,8 @@ class EventParser:
                 return self._plain_events(data)
         if block.startswith(b"\n"):
             return self._parse_block(block.lstrip(b"\n"))
-        if block.startswith(b":") and not any(byte in block and line in block for byte, line in _FIELD_STARTS):
-            return []  # only comments and other lines without effect
+        if _has_no_field(block):
+            return []
         text = block.decode("utf-8", "replace") + "\n\n"
         events = self._uniform_events(text)
         return self._block_events(text) if events is None else events
@@ -545,6 +554,11 @@ class EventParser:
             elif name == "retry":
                 self._retry = _parse_retry(value, self._retry)
         return events
+
+
+def _has_no_field(block: bytes) -> bool:
+    """Return True if a block is comments and other lines without effect, and begins with a comment."""
+    return block[0] == _COLON and not any(byte in block and line in block for byte, line in _FIELD_STARTS)
 
 
 def _join_lines(parts: list[str]) -> bool:

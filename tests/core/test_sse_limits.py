@@ -207,6 +207,13 @@ def test_limit_is_keyword_only() -> None:
 # Memory ###############################################################################################################
 
 
+def test_lines_without_effect_count_also_in_a_large_chunk_that_begins_with_a_comment() -> None:
+    parser = EventParser(max_event_size=2000)
+    assert parser.feed(b"data: a\n\n") == [ServerSentEvent("a")]
+    with pytest.raises(EventTooLargeError):
+        parser.feed(b": c\n" + b"x: y\n" * 1000 + b"\n")
+
+
 @pytest.mark.parametrize("chunk", [b"x" * 60_000, b"\n:" * 30_000, b": a comment\n:" * 5_000])
 def test_endless_comments_take_no_memory(chunk: bytes) -> None:
     parser = EventParser(max_event_size=100)

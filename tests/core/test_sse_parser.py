@@ -28,6 +28,36 @@ def test_case_names_are_unique() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
+PINGS = b": ping\n\n" * 300
+
+
+@pytest.mark.parametrize("place", ["first", "in the middle", "last"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"data: a\n\n",
+        b"data\n\n",
+        b"event: a\n\n",
+        b"id: 1\n\n",
+        b"id\n\n",
+        b"retry: 5\n\n",
+        b": c\rdata: a\r\r",
+        b"\rid: 1\r\r",
+        b"other: a\n\n",
+        b"data: a\n",
+        b": c",
+        b"\n",
+        b"",
+    ],
+)
+def test_large_chunk_of_comments_hides_no_field(lines: bytes, place: str) -> None:
+    chunk = {"first": lines + PINGS, "in the middle": PINGS + lines + PINGS, "last": PINGS + lines}[place]
+    stream = [b"id: 7\ndata: before\n\n", chunk, b"data: after\n\n"]
+    parser, outcome = EventParser(), parse(b"".join(stream))
+    assert feed(parser, stream) == outcome.events
+    assert (parser.last_event_id, parser.retry) == (outcome.last_event_id, outcome.retry)
+
+
 # Delivery of events ###################################################################################################
 
 
