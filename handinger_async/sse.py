@@ -136,12 +136,12 @@ class EventParser:
         "_failed",
         "_in_comment",
         "_last_id",
+        "_left",
         "_max_size",
         "_mid_line",
         "_retry",
         "_room",
         "_simple",
-        "_size",
         "_skip_lf",
         "_tail",
         "_unreported",
@@ -160,7 +160,7 @@ class EventParser:
     def _reset(self) -> None:
         # The incomplete event, with LF line ends and without comments, is the buffer and then the tail.
         self._buffer: list[bytes] = []
-        self._size = 0  # bytes in the buffer
+        self._left = self._max_size  # bytes for which the buffer has room
         self._tail = b""
         self._room = min(self._max_size, _TAIL_MAX)  # the longest tail: a longer one is moved to the buffer
         self._bom: bytes | None = b""  # a possible prefix of a byte order mark; None once that is decided
@@ -197,7 +197,7 @@ class EventParser:
     @property
     def pending(self) -> int:
         """The number of buffered bytes: those of the incomplete event, without comments."""
-        return self._size + len(self._tail) + len(self._bom or b"")
+        return self._max_size - self._left + len(self._tail) + len(self._bom or b"")
 
     @property
     def truncated(self) -> bool:
@@ -242,10 +242,8 @@ class EventParser:
                 tail = self._tail + chunk
                 if len(tail) <= self._room:
                     self._tail = tail
-                else:
-                    self._move_to_buffer(tail)
-                    if self._failed:
-                        raise self._too_large()
+                elif not self._move_to_buffer(tail):
+                    raise self._too_large()
                 return []
         elif self._simple and not self._tail and len(chunk) <= self._whole_max:
             # often whole events: live streams send one per chunk
@@ -342,7 +340,7 @@ class EventParser:
 
     def _clear(self) -> None:
         self._buffer = []
-        self._size = 0
+        self._left = self._max_size
         self._tail = b""
         self._room = min(self._max_size, _TAIL_MAX)
 
@@ -387,18 +385,19 @@ class EventParser:
         else:
             self._move_to_buffer(tail)
 
-    def _move_to_buffer(self, tail: bytes) -> None:
-        size = self._size + len(tail)
-        left = self._max_size - size
+    def _move_to_buffer(self, tail: bytes) -> bool:
+        """Add a tail to the buffer; return False if the event is too large."""
+        left = self._left - len(tail)
         if left < 0:
             self._fail()
-            return
+            return False
         self._buffer.append(tail)
-        self._size = size
+        self._left = left
         self._tail = b""
         self._simple = False
         if left < _TAIL_MAX:
             self._room = left
+        return True
 
     def _without_comments(self, chunk: bytes) -> bytes:
         lines = chunk.split(b"\n")
