@@ -22,6 +22,7 @@ asyncio_mode = auto
 asyncio_default_fixture_loop_scope = session
 filterwarnings = error
 """
+#: What the official client puts before its tests of requests. It is removed, so that they run.
 SKIP = '@pytest.mark.skip(reason="Mock server tests are disabled")'
 
 
